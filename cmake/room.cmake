@@ -1,0 +1,40 @@
+# A room: src/<name>/**.cpp become millrace_<name>; every *_test.cpp beside them joins one test program.
+#
+#   millrace_room(text LINKS millrace_base PRIVATE_LINKS PkgConfig::PCRE2)
+#
+# LINKS are the rooms of DESIGN's table, passed on to users; PRIVATE_LINKS are libraries that stay inside.
+function(millrace_room name)
+  cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE_LINKS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+
+  if(sources)
+    add_library(millrace_${name} STATIC ${sources})
+    target_include_directories(millrace_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(millrace_${name} PUBLIC ${ROOM_LINKS} PRIVATE millrace_flags ${ROOM_PRIVATE_LINKS})
+  else()
+    add_library(millrace_${name} INTERFACE)
+    target_include_directories(millrace_${name} INTERFACE ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(millrace_${name} INTERFACE ${ROOM_LINKS})
+  endif()
+
+  if(MILLRACE_TESTS AND tests)
+    millrace_test(${name}_test LABELS unit SOURCES ${tests} LINKS millrace_${name} ${ROOM_PRIVATE_LINKS})
+  endif()
+endfunction()
+
+# A GoogleTest program. ctest sees every test case on its own; GPU and data tests may skip, saying so.
+#
+#   millrace_test(simulator_test LABELS sim SOURCES simulator_test.cpp LINKS millrace_engine)
+function(millrace_test name)
+  cmake_parse_arguments(TEST "" "" "LABELS;SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  target_link_libraries(${name} PRIVATE ${TEST_LINKS} millrace_flags GTest::gtest GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE
+    MILLRACE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
+    MILLRACE_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data")
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 600)
+endfunction()
+include(GoogleTest)
