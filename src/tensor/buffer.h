@@ -1,0 +1,38 @@
+// Owned bytes on one device, aligned for every instruction set that we use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+#include "tensor/view.h"
+
+namespace millrace {
+
+// Zeroed memory straight from the operating system: page-aligned, in huge pages where the system
+// grants them, resident only once touched, given back when the Buffer dies. For pools that live as
+// long as the process part that owns them, not for small things.
+class Buffer {
+ public:
+  Buffer() = default;
+  // kResourceExhausted when the system refuses.
+  static Result<Buffer> allocate(std::uint64_t num_bytes, Device device = Device::kCpu);
+
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer();
+
+  std::span<std::byte> bytes() { return {data_, num_bytes_}; }
+  std::span<const std::byte> bytes() const { return {data_, num_bytes_}; }
+  Device device() const { return device_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t num_bytes_ = 0;
+  Device device_ = Device::kCpu;
+};
+
+}  // namespace millrace
