@@ -1,0 +1,157 @@
+// The whole kernels API: free functions over views, one per op; each does this rank's share and
+// ends in a barrier.
+//
+// Letters as in the style guide: T tokens, E hidden size, H query heads, K key/value heads, D
+// head_dim, F feed-forward size, V vocabulary, X experts, M rows, N outputs, P depth. Activations
+// are f32.
+//
+// Batch invariance: every output row below depends on its own inputs alone, bit for bit: not on the
+// number of rows, their order, or the number of ranks. Work is split by outputs; every sum has one
+// fixed order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "kernels/context.h"
+#include "kernels/packed_matrix.h"
+#include "tensor/kv_view.h"
+#include "tensor/view.h"
+
+namespace millrace {
+
+// Whether an op waits for the other ranks before it returns. kNone only when the next op of this
+// rank reads none of the outputs (q, k and v of one input, say); the next kBarrier covers all
+// before it.
+enum class Sync : std::uint8_t { kBarrier, kNone };
+enum class Accumulate : std::uint8_t { kStore, kAdd };
+
+// y[t] = scale * table[ids[t]].   table [V, E], ids [T] all < V, y [T, E].
+void embed(KernelContext& context, const PackedMatrix& table, std::span<const std::uint32_t> ids,
+           float scale, TensorView y);
+
+// y[t, e] = x[t, e] * weight[e] / sqrt(mean_e(x[t, e]^2) + eps)
+//   x, y [T, E] row stride free, y may be x; weight f32 [E].
+// Source: Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4.
+void rms_norm(KernelContext& context, ConstTensorView x, ConstTensorView weight, float eps,
+              TensorView y);
+
+// Fills q with x quantised per row and group. x [M, P], P a multiple of 32.
+void quantize_rows(KernelContext& context, ConstTensorView x, const QuantizedRows& q);
+
+struct MatmulInput {
+  ConstTensorView x;                         // [M, P] f32, row stride free
+  const QuantizedRows* quantized = nullptr;  // The same rows; required when W needs_quantized_rows.
+};
+struct MatmulOptions {
+  const float* bias = nullptr;  // [N], added once
+  Accumulate accumulate = Accumulate::kStore;
+  Sync sync = Sync::kBarrier;
+};
+// y[m, n] = sum_p x[m, p] * W[n, p] + bias[n] (+ y[m, n]).   y [M, N] f32, row stride free.
+// One family for one row and for many: the same order of summation whatever M.
+void matmul(KernelContext& context, const MatmulInput& input, const PackedMatrix& weight,
+            const MatmulOptions& options, TensorView y);
+
+// cos and sin of positions[t] * inverse_frequency[i], times `attention_factor`: once per step and
+// rope kind.
+//   inverse_frequencies [R/2] double; cos, sin [T, R/2] f32. Computed in double, rounded once.
+void rope_angles(KernelContext& context, std::span<const std::uint32_t> positions,
+                 std::span<const double> inverse_frequencies, double attention_factor,
+                 TensorView cos, TensorView sin);
+
+// Which elements of a head form a rotated pair.
+enum class RopePairs : std::uint8_t {
+  kHalves,    // (i, i + R/2): Hugging Face, GPT-NeoX
+  kAdjacent,  // (2i, 2i + 1): the paper, llama2.c, GGUF's llama
+};
+// Rotates the first R of each head's D elements in place.   x [T, H, D] row stride free; cos, sin
+// [T, R/2]. Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
+void rope(KernelContext& context, TensorView x, ConstTensorView cos, ConstTensorView sin,
+          RopePairs pairs, Sync sync = Sync::kBarrier);
+
+// The tokens of a step, sequence after sequence. Token row chunk_begin[b] + i has position
+// context_tokens[b] + i; the cache slot of position s of sequence b is offset s % N_b of block
+// block_table[b * block_table_stride + s / N_b].
+struct AttentionBatch {
+  std::span<const std::uint32_t> chunk_begin;     // [B + 1], last is T
+  std::span<const std::uint32_t> context_tokens;  // [B] tokens in the cache before this chunk
+  std::span<const std::uint32_t> block_table;     // [B, stride]
+  std::size_t block_table_stride = 0;
+
+  std::size_t num_sequences() const { return context_tokens.size(); }
+};
+
+// Writes the step's keys and values to their slots, in the cache's format (i8: one scale per token
+// and head).
+//   keys [T, K, D], values [T, K, D_v] f32, row stride free.
+void kv_store(KernelContext& context, ConstTensorView keys, ConstTensorView values,
+              const AttentionBatch& batch, const KvLayerView& cache);
+
+struct AttentionOptions {
+  float scale = 1.0f;  // of q·k; 1/sqrt(D) in most families
+  std::optional<std::uint32_t>
+      window;                    // a query at position i sees keys j with i - window < j <= i
+  std::optional<float> softcap;  // scores s become cap * tanh(s / cap)
+};
+// y[t, h] = softmax_j(scale * q[t, h]·k[j, h'])·v[j, h'] over the visible keys j <= position of t,
+// h' = h / (H/K).
+//   q [T, H, D], y [T, H, D_v] f32, row stride free. kv_store of this step has been done before.
+// Scores are taken in tiles of logical positions counted from 0, merged in rising order, so a
+// token's result does not depend on the chunk that it came in. Online softmax: Milakov & Gimelshein
+// 2018, arXiv:1805.02867.
+void attention(KernelContext& context, ConstTensorView q, const AttentionBatch& batch,
+               const KvLayerView& cache, const AttentionOptions& options, TensorView y);
+
+enum class Activation : std::uint8_t {
+  kSilu,      // x / (1 + exp(-x))
+  kGelu,      // x * Phi(x), by erf
+  kGeluTanh,  // its tanh approximation: Hendrycks & Gimpel 2016, arXiv:1606.08415
+  kRelu,
+  kRelu2,  // max(x, 0)^2
+};
+// y = act(gate) * up, elementwise over [T, F]; y may be gate or up.
+void gated_activation(KernelContext& context, Activation activation, ConstTensorView gate,
+                      ConstTensorView up, TensorView y);
+// y = act(x); y may be x.
+void activate(KernelContext& context, Activation activation, ConstTensorView x, TensorView y);
+
+// y += x, over [T, E].
+void add(KernelContext& context, ConstTensorView x, TensorView y);
+// x = factor * x.
+void scale(KernelContext& context, float factor, TensorView x);
+// x = cap * tanh(x / cap).
+void softcap(KernelContext& context, float cap, TensorView x);
+// y[i] = x[indices[i]].
+void gather_rows(KernelContext& context, ConstTensorView x, std::span<const std::uint32_t> indices,
+                 TensorView y);
+
+enum class ExpertWeights : std::uint8_t {
+  kSoftmaxOverAll,       // softmax over X, then the top k as they are
+  kSoftmaxOverSelected,  // the top k, renormalised to sum 1 (the same as softmax over the k logits)
+};
+// Which rows go to which expert. All of it lies in caller's memory; rows are in order of (expert,
+// token).
+struct ExpertRouting {
+  std::span<std::uint32_t> expert_begin;  // [X + 1] first grouped row of each expert; last is T*k
+  std::span<std::uint32_t> row_token;     // [T*k] token of each grouped row
+  std::span<std::uint32_t> token_row;  // [T, k] grouped row of each token's j-th choice, best first
+  std::span<float> token_weight;       // [T, k] its weight
+};
+// The k largest of logits [T, X] per token (ties to the lower index), their weights, and the
+// grouping.
+void route_experts(KernelContext& context, ConstTensorView logits, std::size_t num_selected,
+                   ExpertWeights weights, const ExpertRouting& routing);
+// y[r] = x[r] W_e^T for every grouped row r of expert e.   x [T*k, P], y [T*k, N]; `sync` as in
+// matmul.
+void expert_matmul(KernelContext& context, const MatmulInput& input,
+                   std::span<const PackedMatrix> experts, const ExpertRouting& routing, Sync sync,
+                   TensorView y);
+// y[t] (+)= sum_j token_weight[t, j] * x[token_row[t, j]], j in rising order.   x [T*k, E], y [T,
+// E].
+void combine_experts(KernelContext& context, ConstTensorView x, const ExpertRouting& routing,
+                     Accumulate accumulate, TensorView y);
+
+}  // namespace millrace
