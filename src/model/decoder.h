@@ -1,0 +1,84 @@
+// The one decoder: runs any ModelSpec, one step at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "kernels/context.h"
+#include "model/forward_batch.h"
+#include "model/model_spec.h"
+#include "model/model_weights.h"
+#include "tensor/kv_view.h"
+
+namespace millrace {
+
+// The largest step that a decoder is planned for.
+struct DecoderLimits {
+  std::size_t tokens_max = 512;
+  std::size_t logit_rows_max = 64;
+};
+
+// One buffer of the workspace and why it is there.
+struct WorkspaceTerm {
+  std::string_view name;
+  std::uint64_t num_bytes = 0;
+};
+// Every activation that a step needs at its largest, term by term; the workspace is their sum.
+// kInvalidArgument when a limit is zero or the sum overflows.
+Result<std::vector<WorkspaceTerm>> plan_workspace(const ModelSpec& spec,
+                                                  const DecoderLimits& limits);
+std::uint64_t workspace_bytes(const std::vector<WorkspaceTerm>& terms);
+
+// Const after construction but for its workspace: one forward at a time. The spec, the weights and
+// the workspace (aligned to 64) are borrowed and must outlive it.
+class Decoder {
+ public:
+  static Result<Decoder> create(const ModelSpec& spec, const ModelWeights& weights,
+                                const DecoderLimits& limits, std::span<std::byte> workspace);
+
+  const ModelSpec& spec() const { return *spec_; }
+  const DecoderLimits& limits() const { return limits_; }
+
+  // Runs the batch through every layer, storing its keys and values in the cache on the way.
+  // Batch within limits(); cache views one per layer, as the spec says. Allocates nothing.
+  ForwardOutput forward(KernelContext& context, const ForwardBatch& batch, KvView cache);
+
+ private:
+  struct Workspace {
+    TensorView hidden, normed;         // [T, E]
+    TensorView query, attended;        // [T, H*D], [T, H*D_v]
+    TensorView key, value;             // [T, K*D], [T, K*D_v]
+    TensorView gate, up;               // [T, F] dense layers; [T*k, F] experts
+    std::vector<TensorView> cos, sin;  // [T, R/2] per rope
+    TensorView router;                 // [T, X]
+    TensorView expert_in, expert_out;  // [T*k, E]
+    ExpertRouting routing;
+    TensorView logits, last_hidden;  // [rows, V], [rows, E]
+    std::byte* quantized = nullptr;  // rows of any matmul's input, for int weights
+  };
+
+  Decoder(const ModelSpec& spec, const ModelWeights& weights, const DecoderLimits& limits);
+  void place(std::span<std::byte> workspace);
+
+  void run_layer(KernelContext& context, const ForwardBatch& batch, const KvLayerView& cache,
+                 std::size_t layer);
+  void run_attention(KernelContext& context, const ForwardBatch& batch, const KvLayerView& cache,
+                     std::size_t layer);
+  void run_feed_forward(KernelContext& context, std::size_t num_tokens, std::size_t layer);
+  void run_experts(KernelContext& context, std::size_t num_tokens, std::size_t layer);
+  void run_logits(KernelContext& context, const ForwardBatch& batch);
+  MatmulInput prepare(KernelContext& context, ConstTensorView x, QuantizedRows& rows,
+                      WeightFormat format) const;
+
+  const ModelSpec* spec_;
+  const ModelWeights* weights_;
+  DecoderLimits limits_;
+  std::vector<std::vector<double>> frequencies_;  // per rope
+  Workspace workspace_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,158 @@
+// Plain data that says what a model is: one vocabulary for loading, running, training, searching
+// and exporting.
+//
+// Every layer states everything about itself, so that layers may differ. Nothing here is a pointer,
+// a file name or a device. Filled from config.json (config_spec.h) or GGUF metadata (gguf_spec.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "kernels/ops.h"
+
+namespace millrace {
+
+// Limits that no published model comes near; what exceeds them is a lying file.
+inline constexpr std::size_t kLayersMax = 1024;
+inline constexpr std::size_t kHiddenMax = 1u << 17;
+inline constexpr std::size_t kVocabularyMax = 1u << 22;
+inline constexpr std::size_t kHeadsMax = 1024;
+inline constexpr std::size_t kHeadDimMax = 512;
+inline constexpr std::size_t kFeedForwardMax = 1u << 20;
+inline constexpr std::size_t kExpertsMax = 1024;
+inline constexpr std::size_t kContextMax = 1u << 24;
+
+enum class RopeScaling : std::uint8_t {
+  kNone,
+  kLinear,  // positions / factor.
+  kLlama3,  // long wavelengths / factor, short ones untouched, a ramp between. Llama 3.1,
+            // section 3.4.1 of its report.
+  kYarn,    // Peng et al. 2023, arXiv:2309.00071, section 3.2 and 3.4.
+};
+
+// One way to rotate positions into queries and keys.
+struct RopeSpec {
+  RopePairs pairs = RopePairs::kHalves;
+  std::size_t rotary_dim = 0;  // leading elements of a head that are rotated; even
+  double base = 10000.0;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1.0;
+  double original_context = 0.0;       // kLlama3, kYarn
+  double low_frequency_factor = 1.0;   // kLlama3
+  double high_frequency_factor = 4.0;  // kLlama3
+  double beta_fast = 32.0;             // kYarn
+  double beta_slow = 1.0;              // kYarn
+  double attention_factor = 1.0;       // multiplies cos and sin
+  // Divides each inverse frequency [rotary_dim / 2]; empty for none. GGUF stores kLlama3 this way.
+  std::vector<double> frequency_divisors;
+
+  bool operator==(const RopeSpec&) const = default;
+};
+
+struct NormSpec {
+  float eps = 1e-5f;
+  bool operator==(const NormSpec&) const = default;
+};
+
+enum class AttentionKind : std::uint8_t { kFull, kSliding };
+
+struct AttentionSpec {
+  AttentionKind kind = AttentionKind::kFull;
+  std::size_t num_heads = 0;
+  std::size_t num_kv_heads = 0;
+  std::size_t head_dim = 0;
+  std::size_t value_head_dim = 0;
+  std::size_t window = 0;              // kSliding: tokens that a query sees, itself included
+  std::optional<std::size_t> rope;     // index into ModelSpec::ropes; absent: no positions here
+  float scale = 1.0f;                  // of q·k
+  std::optional<float> softcap;        // of scores
+  std::optional<NormSpec> query_norm;  // per head, before rope
+  std::optional<NormSpec> key_norm;
+  bool has_qkv_bias = false;
+  bool has_output_bias = false;
+
+  bool operator==(const AttentionSpec&) const = default;
+};
+
+enum class FeedForwardKind : std::uint8_t {
+  kGated,    // down(act(gate(x)) * up(x))
+  kPlain,    // down(act(up(x)))
+  kExperts,  // a router picks some of many gated ones per token
+};
+
+struct FeedForwardSpec {
+  FeedForwardKind kind = FeedForwardKind::kGated;
+  std::size_t width = 0;  // of one expert for kExperts
+  Activation activation = Activation::kSilu;
+  bool has_bias = false;
+  std::size_t num_experts = 0;
+  std::size_t num_selected = 0;
+  ExpertWeights expert_weights = ExpertWeights::kSoftmaxOverSelected;
+
+  bool operator==(const FeedForwardSpec&) const = default;
+};
+
+// How the matrices of a layer are to be held; absent: the format nearest to the checkpoint's.
+struct LayerFormats {
+  std::optional<WeightFormat> qkv;
+  std::optional<WeightFormat> attention_output;
+  std::optional<WeightFormat> feed_forward_in;  // gate and up
+  std::optional<WeightFormat> feed_forward_out;
+
+  bool operator==(const LayerFormats&) const = default;
+};
+
+// h += attention(norm(h)); h += feed_forward(norm(h)).
+struct LayerSpec {
+  NormSpec attention_norm;
+  AttentionSpec attention;
+  NormSpec feed_forward_norm;
+  FeedForwardSpec feed_forward;
+  LayerFormats formats;
+
+  bool operator==(const LayerSpec&) const = default;
+};
+
+struct ModelSpec {
+  std::string architecture;  // "LlamaForCausalLM": Hugging Face's name, whatever the file format
+  std::size_t vocabulary = 0;
+  std::size_t hidden = 0;
+  std::size_t context_max = 0;  // positions that the model was made for
+  std::vector<RopeSpec> ropes;  // the distinct ones; layers point here
+  std::vector<LayerSpec> layers;
+  NormSpec final_norm;
+  bool has_tied_embeddings = false;
+  std::optional<WeightFormat> embedding_format;
+  std::optional<WeightFormat> output_format;
+  std::vector<std::uint32_t>
+      eos_ids;  // as the model's own config says; the tokeniser may add to it
+  std::optional<std::uint32_t> bos_id;
+
+  bool operator==(const ModelSpec&) const = default;
+};
+
+// Every extent within its limit, every relation that ops rely on true (KV heads divide heads, …);
+// kUnsupported or kCorruptData naming the field and both values.
+Status check_spec(const ModelSpec& spec);
+
+// The inverse frequencies [rotary_dim / 2] of a rope with its scaling applied.
+std::vector<double> inverse_frequencies(const RopeSpec& rope);
+
+// Trainable numbers of the whole, and how many of them one token passes through (fewer with
+// experts).
+struct ParameterCount {
+  std::uint64_t total = 0;
+  std::uint64_t active = 0;
+  std::uint64_t embedding = 0;  // the table, counted once when tied
+};
+ParameterCount count_parameters(const ModelSpec& spec);
+
+// The index of an equal rope, added when there is none yet.
+std::size_t rope_index(ModelSpec& spec, const RopeSpec& rope);
+
+}  // namespace millrace
