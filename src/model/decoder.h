@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -72,7 +73,7 @@ class Decoder {
   void run_experts(KernelContext& context, std::size_t num_tokens, std::size_t layer);
   void run_logits(KernelContext& context, const ForwardBatch& batch);
   MatmulInput prepare(KernelContext& context, ConstTensorView x, QuantizedRows& rows,
-                      WeightFormat format) const;
+                      std::initializer_list<WeightFormat> formats) const;
 
   const ModelSpec* spec_;
   const ModelWeights* weights_;

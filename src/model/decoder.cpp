@@ -1,0 +1,227 @@
+// The forward pass: embed, then for every layer attention and feed-forward, then logits of the
+// wanted rows.
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/ops.h"
+
+namespace millrace {
+namespace {
+
+// The first rows of a workspace buffer, seen with the width that this layer has.
+TensorView shaped(const TensorView& buffer, std::size_t num_rows, std::size_t width) {
+  CHECK(num_rows * width <= buffer.shape.num_elements());
+  return TensorView(buffer.data, buffer.dtype, {num_rows, width}, buffer.device);
+}
+
+TensorView by_heads(const TensorView& rows, std::size_t num_heads) {
+  return rows.reshaped({rows.num_rows(), num_heads, rows.row_elements() / num_heads});
+}
+
+ConstTensorView vector_view(const float* values, std::size_t count) {
+  return view_of(values, {count});
+}
+
+// A norm over every head of every row.
+void norm_heads(KernelContext& context, const TensorView& rows, std::size_t num_heads,
+                const float* weight, const NormSpec& norm) {
+  const std::size_t head_dim = rows.row_elements() / num_heads;
+  const TensorView heads = rows.reshaped({rows.num_rows() * num_heads, head_dim});
+  rms_norm(context, heads, vector_view(weight, head_dim), norm.eps, heads);
+}
+
+}  // namespace
+
+Result<Decoder> Decoder::create(const ModelSpec& spec, const ModelWeights& weights,
+                                const DecoderLimits& limits, std::span<std::byte> workspace) {
+  TRY(check_spec(spec));
+  const std::uint64_t needed = workspace_bytes(TRY(plan_workspace(spec, limits)));
+  if (workspace.size() < needed) {
+    return Error{ErrorCode::kResourceExhausted, "the decoder's workspace holds " +
+                                                    std::to_string(workspace.size()) +
+                                                    " bytes, needs " + std::to_string(needed)};
+  }
+  CHECK(weights.layers.size() == spec.layers.size());
+  Decoder decoder(spec, weights, limits);
+  decoder.place(workspace);
+  return decoder;
+}
+
+Decoder::Decoder(const ModelSpec& spec, const ModelWeights& weights, const DecoderLimits& limits)
+    : spec_(&spec), weights_(&weights), limits_(limits) {
+  for (const RopeSpec& rope : spec.ropes) frequencies_.push_back(inverse_frequencies(rope));
+}
+
+ForwardOutput Decoder::forward(KernelContext& context, const ForwardBatch& batch, KvView cache) {
+  CHECK(batch.num_tokens() > 0);
+  CHECK(batch.num_tokens() <= limits_.tokens_max);
+  CHECK(batch.positions.size() == batch.num_tokens());
+  CHECK(batch.logit_rows.size() <= limits_.logit_rows_max);
+  CHECK(cache.layers.size() == spec_->layers.size());
+
+  run_step(context, [&](KernelContext& rank) {
+    const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
+    embed(rank, weights_->embedding, batch.token_ids, 1.0f, hidden);
+    for (std::size_t i = 0; i < spec_->ropes.size(); ++i) {
+      const std::size_t width = spec_->ropes[i].rotary_dim / 2;
+      rope_angles(rank, batch.positions, frequencies_[i], spec_->ropes[i].attention_factor,
+                  shaped(workspace_.cos[i], batch.num_tokens(), width),
+                  shaped(workspace_.sin[i], batch.num_tokens(), width));
+    }
+    for (std::size_t i = 0; i < spec_->layers.size(); ++i) {
+      run_layer(rank, batch, cache.layers[i], i);
+    }
+    run_logits(rank, batch);
+  });
+  const std::size_t num_rows = batch.logit_rows.size();
+  return {shaped(workspace_.logits, num_rows, spec_->vocabulary),
+          shaped(workspace_.last_hidden, num_rows, spec_->hidden)};
+}
+
+void Decoder::run_layer(KernelContext& context, const ForwardBatch& batch, const KvLayerView& cache,
+                        std::size_t layer) {
+  run_attention(context, batch, cache, layer);
+  const LayerSpec& spec = spec_->layers[layer];
+  const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
+  const TensorView normed = shaped(workspace_.normed, batch.num_tokens(), spec_->hidden);
+  rms_norm(context, hidden, vector_view(weights_->layers[layer].feed_forward_norm, spec_->hidden),
+           spec.feed_forward_norm.eps, normed);
+  if (spec.feed_forward.kind == FeedForwardKind::kExperts) {
+    run_experts(context, batch.num_tokens(), layer);
+  } else {
+    run_feed_forward(context, batch.num_tokens(), layer);
+  }
+}
+
+// The input of the matmuls that follow, quantised into the workspace when one of their formats asks
+// for it.
+MatmulInput Decoder::prepare(KernelContext& context, ConstTensorView x, QuantizedRows& rows,
+                             std::initializer_list<WeightFormat> formats) const {
+  if (std::none_of(formats.begin(), formats.end(), needs_quantized_rows)) return {.x = x};
+  rows = quantized_rows_in(workspace_.quantized, x.num_rows(), x.row_elements());
+  quantize_rows(context, x, rows);
+  return {.x = x, .quantized = &rows};
+}
+
+void Decoder::run_attention(KernelContext& context, const ForwardBatch& batch,
+                            const KvLayerView& cache, std::size_t layer) {
+  const AttentionSpec& spec = spec_->layers[layer].attention;
+  const AttentionWeights& weights = weights_->layers[layer].attention;
+  const std::size_t tokens = batch.num_tokens();
+  const TensorView hidden = shaped(workspace_.hidden, tokens, spec_->hidden);
+  const TensorView normed = shaped(workspace_.normed, tokens, spec_->hidden);
+  const TensorView query = shaped(workspace_.query, tokens, spec.num_heads * spec.head_dim);
+  const TensorView key = shaped(workspace_.key, tokens, spec.num_kv_heads * spec.head_dim);
+  const TensorView value =
+      shaped(workspace_.value, tokens, spec.num_kv_heads * spec.value_head_dim);
+  const TensorView attended =
+      shaped(workspace_.attended, tokens, spec.num_heads * spec.value_head_dim);
+
+  rms_norm(context, hidden, vector_view(weights_->layers[layer].attention_norm, spec_->hidden),
+           spec_->layers[layer].attention_norm.eps, normed);
+  QuantizedRows rows;
+  const MatmulInput input = prepare(
+      context, normed, rows, {weights.query.format, weights.key.format, weights.value.format});
+  matmul(context, input, weights.query, {.bias = weights.query_bias, .sync = Sync::kNone}, query);
+  matmul(context, input, weights.key, {.bias = weights.key_bias, .sync = Sync::kNone}, key);
+  matmul(context, input, weights.value, {.bias = weights.value_bias}, value);
+
+  if (spec.query_norm)
+    norm_heads(context, query, spec.num_heads, weights.query_norm, *spec.query_norm);
+  if (spec.key_norm) norm_heads(context, key, spec.num_kv_heads, weights.key_norm, *spec.key_norm);
+  if (spec.rope) {
+    const RopeSpec& rope_spec = spec_->ropes[*spec.rope];
+    const TensorView cos = shaped(workspace_.cos[*spec.rope], tokens, rope_spec.rotary_dim / 2);
+    const TensorView sin = shaped(workspace_.sin[*spec.rope], tokens, rope_spec.rotary_dim / 2);
+    rope(context, by_heads(query, spec.num_heads), cos, sin, rope_spec.pairs, Sync::kNone);
+    rope(context, by_heads(key, spec.num_kv_heads), cos, sin, rope_spec.pairs);
+  }
+  kv_store(context, by_heads(key, spec.num_kv_heads), by_heads(value, spec.num_kv_heads),
+           batch.attention, cache);
+  AttentionOptions options{.scale = spec.scale, .window = std::nullopt, .softcap = spec.softcap};
+  if (spec.kind == AttentionKind::kSliding)
+    options.window = static_cast<std::uint32_t>(spec.window);
+  attention(context, by_heads(query, spec.num_heads), batch.attention, cache, options,
+            by_heads(attended, spec.num_heads));
+
+  const MatmulInput output = prepare(context, attended, rows, {weights.output.format});
+  matmul(context, output, weights.output,
+         {.bias = weights.output_bias, .accumulate = Accumulate::kAdd}, hidden);
+}
+
+void Decoder::run_feed_forward(KernelContext& context, std::size_t num_tokens, std::size_t layer) {
+  const FeedForwardSpec& spec = spec_->layers[layer].feed_forward;
+  const FeedForwardWeights& weights = weights_->layers[layer].feed_forward;
+  const TensorView hidden = shaped(workspace_.hidden, num_tokens, spec_->hidden);
+  const TensorView normed = shaped(workspace_.normed, num_tokens, spec_->hidden);
+  const TensorView gate = shaped(workspace_.gate, num_tokens, spec.width);
+  const TensorView up = shaped(workspace_.up, num_tokens, spec.width);
+
+  QuantizedRows rows;
+  const MatmulInput input =
+      prepare(context, normed, rows, {weights.gate.format, weights.up.format});
+  if (spec.kind == FeedForwardKind::kGated) {
+    matmul(context, input, weights.gate, {.bias = weights.gate_bias, .sync = Sync::kNone}, gate);
+    matmul(context, input, weights.up, {.bias = weights.up_bias}, up);
+    gated_activation(context, spec.activation, gate, up, up);
+  } else {
+    matmul(context, input, weights.up, {.bias = weights.up_bias}, up);
+    activate(context, spec.activation, up, up);
+  }
+  const MatmulInput down = prepare(context, up, rows, {weights.down.format});
+  matmul(context, down, weights.down, {.bias = weights.down_bias, .accumulate = Accumulate::kAdd},
+         hidden);
+}
+
+// Rows are grouped by expert, so that each expert's weights are read once for all its tokens.
+void Decoder::run_experts(KernelContext& context, std::size_t num_tokens, std::size_t layer) {
+  const FeedForwardSpec& spec = spec_->layers[layer].feed_forward;
+  const FeedForwardWeights& weights = weights_->layers[layer].feed_forward;
+  const std::size_t num_grouped = num_tokens * spec.num_selected;
+  const TensorView hidden = shaped(workspace_.hidden, num_tokens, spec_->hidden);
+  const TensorView normed = shaped(workspace_.normed, num_tokens, spec_->hidden);
+  const TensorView router = shaped(workspace_.router, num_tokens, spec.num_experts);
+  const TensorView grouped = shaped(workspace_.expert_in, num_grouped, spec_->hidden);
+  const TensorView gate = shaped(workspace_.gate, num_grouped, spec.width);
+  const TensorView up = shaped(workspace_.up, num_grouped, spec.width);
+  const TensorView output = shaped(workspace_.expert_out, num_grouped, spec_->hidden);
+  const ExpertRouting routing{
+      .expert_begin = workspace_.routing.expert_begin.first(spec.num_experts + 1),
+      .row_token = workspace_.routing.row_token.first(num_grouped),
+      .token_row = workspace_.routing.token_row.first(num_grouped),
+      .token_weight = workspace_.routing.token_weight.first(num_grouped),
+  };
+
+  QuantizedRows rows;
+  matmul(context, prepare(context, normed, rows, {weights.router.format}), weights.router, {},
+         router);
+  route_experts(context, router, spec.num_selected, spec.expert_weights, routing);
+  gather_rows(context, normed, routing.row_token, grouped);
+  const MatmulInput input =
+      prepare(context, grouped, rows,
+              {weights.expert_gate.front().format, weights.expert_up.front().format});
+  expert_matmul(context, input, weights.expert_gate, routing, Sync::kNone, gate);
+  expert_matmul(context, input, weights.expert_up, routing, Sync::kBarrier, up);
+  gated_activation(context, spec.activation, gate, up, up);
+  const MatmulInput down = prepare(context, up, rows, {weights.expert_down.front().format});
+  expert_matmul(context, down, weights.expert_down, routing, Sync::kBarrier, output);
+  combine_experts(context, output, routing, Accumulate::kAdd, hidden);
+}
+
+void Decoder::run_logits(KernelContext& context, const ForwardBatch& batch) {
+  const std::size_t num_rows = batch.logit_rows.size();
+  if (num_rows == 0) return;
+  const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
+  const TensorView last = shaped(workspace_.last_hidden, num_rows, spec_->hidden);
+  gather_rows(context, hidden, batch.logit_rows, last);
+  rms_norm(context, last, vector_view(weights_->final_norm, spec_->hidden), spec_->final_norm.eps,
+           last);
+  QuantizedRows rows;
+  const MatmulInput input = prepare(context, last, rows, {weights_->output.format});
+  matmul(context, input, weights_->output, {},
+         shaped(workspace_.logits, num_rows, spec_->vocabulary));
+}
+
+}  // namespace millrace

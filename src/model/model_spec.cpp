@@ -1,0 +1,188 @@
+// What must hold of every spec, and what can be counted from one.
+#include "model/model_spec.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace millrace {
+namespace {
+
+Status within(std::string_view field, std::uint64_t value, std::uint64_t min, std::uint64_t max) {
+  if (value >= min && value <= max) return Ok{};
+  return Error{ErrorCode::kCorruptData, std::string(field) + " is " + std::to_string(value) +
+                                            ", expected " + std::to_string(min) + " to " +
+                                            std::to_string(max)};
+}
+
+Status check_attention(const AttentionSpec& attention, const ModelSpec& spec) {
+  TRY(within("number of attention heads", attention.num_heads, 1, kHeadsMax));
+  TRY(within("number of key/value heads", attention.num_kv_heads, 1, attention.num_heads));
+  TRY(within("head dimension", attention.head_dim, 1, kHeadDimMax));
+  TRY(within("value head dimension", attention.value_head_dim, 1, kHeadDimMax));
+  if (attention.num_heads % attention.num_kv_heads != 0) {
+    return Error{ErrorCode::kCorruptData,
+                 std::to_string(attention.num_kv_heads) + " key/value heads do not divide " +
+                     std::to_string(attention.num_heads) + " attention heads"};
+  }
+  if (attention.kind == AttentionKind::kSliding) {
+    TRY(within("sliding window", attention.window, 1, kContextMax));
+  }
+  if (attention.rope) {
+    CHECK(*attention.rope < spec.ropes.size());
+    TRY(within("rotary dimension", spec.ropes[*attention.rope].rotary_dim, 2, attention.head_dim));
+  }
+  return Ok{};
+}
+
+Status check_feed_forward(const FeedForwardSpec& feed_forward) {
+  TRY(within("feed-forward width", feed_forward.width, 1, kFeedForwardMax));
+  if (feed_forward.kind != FeedForwardKind::kExperts) return Ok{};
+  TRY(within("number of experts", feed_forward.num_experts, 1, kExpertsMax));
+  return within("experts per token", feed_forward.num_selected, 1, feed_forward.num_experts);
+}
+
+Status check_rope(const RopeSpec& rope) {
+  if (rope.rotary_dim % 2 != 0) {
+    return Error{ErrorCode::kCorruptData,
+                 "rotary dimension " + std::to_string(rope.rotary_dim) + " is odd"};
+  }
+  if (!(rope.base > 0.0) || !std::isfinite(rope.base)) {
+    return Error{ErrorCode::kCorruptData,
+                 "rope base " + std::to_string(rope.base) + " is not positive"};
+  }
+  if (!(rope.factor > 0.0) || !std::isfinite(rope.factor)) {
+    return Error{ErrorCode::kCorruptData,
+                 "rope scaling factor " + std::to_string(rope.factor) + " is not positive"};
+  }
+  const bool needs_original =
+      rope.scaling == RopeScaling::kLlama3 || rope.scaling == RopeScaling::kYarn;
+  if (needs_original && !(rope.original_context >= 1.0)) {
+    return Error{ErrorCode::kCorruptData, "rope scaling needs an original context, found " +
+                                              std::to_string(rope.original_context)};
+  }
+  if (rope.scaling == RopeScaling::kLlama3 &&
+      !(rope.high_frequency_factor > rope.low_frequency_factor)) {
+    return Error{ErrorCode::kCorruptData, "rope high_freq_factor is not above low_freq_factor"};
+  }
+  if (!rope.frequency_divisors.empty() && rope.frequency_divisors.size() != rope.rotary_dim / 2) {
+    return Error{ErrorCode::kCorruptData,
+                 "rope has " + std::to_string(rope.frequency_divisors.size()) +
+                     " frequency factors, expected " + std::to_string(rope.rotary_dim / 2)};
+  }
+  return Ok{};
+}
+
+// Dubey et al. 2024, arXiv:2407.21783; the published reference code of Llama 3.1. Wavelengths
+// longer than original / low are slowed by `factor`, shorter than original / high are kept, with a
+// linear ramp between.
+double llama3_frequency(double frequency, const RopeSpec& rope) {
+  const double wavelength = 2.0 * std::numbers::pi / frequency;
+  if (wavelength < rope.original_context / rope.high_frequency_factor) return frequency;
+  if (wavelength > rope.original_context / rope.low_frequency_factor)
+    return frequency / rope.factor;
+  const double smooth = (rope.original_context / wavelength - rope.low_frequency_factor) /
+                        (rope.high_frequency_factor - rope.low_frequency_factor);
+  return (1.0 - smooth) * frequency / rope.factor + smooth * frequency;
+}
+
+// The dimension whose wavelength makes `turns` turns over the original context: Peng et al. 2023,
+// eq. 17 solved.
+double yarn_dimension(double turns, const RopeSpec& rope) {
+  return static_cast<double>(rope.rotary_dim) *
+         std::log(rope.original_context / (turns * 2.0 * std::numbers::pi)) /
+         (2.0 * std::log(rope.base));
+}
+
+void apply_yarn(const RopeSpec& rope, std::vector<double>& frequencies) {
+  const double last = static_cast<double>(rope.rotary_dim) - 1.0;
+  const double low = std::clamp(std::floor(yarn_dimension(rope.beta_fast, rope)), 0.0, last);
+  double high = std::clamp(std::ceil(yarn_dimension(rope.beta_slow, rope)), 0.0, last);
+  if (low == high) high += 0.001;  // As the reference does, against a division by zero.
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    frequencies[i] = frequencies[i] / rope.factor * ramp + frequencies[i] * (1.0 - ramp);
+  }
+}
+
+std::uint64_t attention_parameters(const AttentionSpec& attention, std::uint64_t hidden) {
+  const std::uint64_t query = attention.num_heads * attention.head_dim;
+  const std::uint64_t key = attention.num_kv_heads * attention.head_dim;
+  const std::uint64_t value = attention.num_kv_heads * attention.value_head_dim;
+  std::uint64_t count = hidden * (query + key + value);
+  count += hidden * attention.num_heads * attention.value_head_dim;
+  if (attention.has_qkv_bias) count += query + key + value;
+  if (attention.has_output_bias) count += hidden;
+  if (attention.query_norm) count += attention.head_dim;
+  if (attention.key_norm) count += attention.head_dim;
+  return count;
+}
+
+// Parameters of the whole feed-forward part and of what one token passes through.
+std::pair<std::uint64_t, std::uint64_t> feed_forward_parameters(const FeedForwardSpec& feed_forward,
+                                                                std::uint64_t hidden) {
+  const std::uint64_t num_in = feed_forward.kind == FeedForwardKind::kPlain ? 1 : 2;
+  std::uint64_t one = (num_in + 1) * hidden * feed_forward.width;
+  if (feed_forward.has_bias) one += num_in * feed_forward.width + hidden;
+  if (feed_forward.kind != FeedForwardKind::kExperts) return {one, one};
+  const std::uint64_t router = hidden * feed_forward.num_experts;
+  return {router + one * feed_forward.num_experts, router + one * feed_forward.num_selected};
+}
+
+}  // namespace
+
+Status check_spec(const ModelSpec& spec) {
+  TRY(within("vocabulary size", spec.vocabulary, 1, kVocabularyMax));
+  TRY(within("hidden size", spec.hidden, 1, kHiddenMax));
+  TRY(within("context", spec.context_max, 1, kContextMax));
+  TRY(within("number of layers", spec.layers.size(), 1, kLayersMax));
+  for (const RopeSpec& rope : spec.ropes) TRY(check_rope(rope));
+  for (std::size_t i = 0; i < spec.layers.size(); ++i) {
+    const std::string where = "layer " + std::to_string(i);
+    Status attention = check_attention(spec.layers[i].attention, spec);
+    if (!attention.ok()) return with_context(std::move(attention).error(), where);
+    Status feed_forward = check_feed_forward(spec.layers[i].feed_forward);
+    if (!feed_forward.ok()) return with_context(std::move(feed_forward).error(), where);
+  }
+  return Ok{};
+}
+
+std::vector<double> inverse_frequencies(const RopeSpec& rope) {
+  std::vector<double> frequencies(rope.rotary_dim / 2);
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(rope.rotary_dim);
+    double frequency = std::pow(rope.base, -exponent);
+    if (!rope.frequency_divisors.empty()) frequency /= rope.frequency_divisors[i];
+    if (rope.scaling == RopeScaling::kLinear) frequency /= rope.factor;
+    if (rope.scaling == RopeScaling::kLlama3) frequency = llama3_frequency(frequency, rope);
+    frequencies[i] = frequency;
+  }
+  if (rope.scaling == RopeScaling::kYarn) apply_yarn(rope, frequencies);
+  return frequencies;
+}
+
+ParameterCount count_parameters(const ModelSpec& spec) {
+  ParameterCount count;
+  count.embedding = std::uint64_t{spec.vocabulary} * spec.hidden;
+  std::uint64_t shared = count.embedding * (spec.has_tied_embeddings ? 1 : 2) + spec.hidden;
+  std::uint64_t experts_total = 0;
+  std::uint64_t experts_active = 0;
+  for (const LayerSpec& layer : spec.layers) {
+    shared += attention_parameters(layer.attention, spec.hidden) + 2 * spec.hidden;
+    const auto [total, active] = feed_forward_parameters(layer.feed_forward, spec.hidden);
+    experts_total += total;
+    experts_active += active;
+  }
+  count.total = shared + experts_total;
+  count.active = shared + experts_active;
+  return count;
+}
+
+std::size_t rope_index(ModelSpec& spec, const RopeSpec& rope) {
+  const auto found = std::find(spec.ropes.begin(), spec.ropes.end(), rope);
+  const auto index = static_cast<std::size_t>(found - spec.ropes.begin());
+  if (found == spec.ropes.end()) spec.ropes.push_back(rope);
+  return index;
+}
+
+}  // namespace millrace
