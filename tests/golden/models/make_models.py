@@ -1,7 +1,7 @@
 """Makes the golden models: tiny checkpoints with random weights and their logits from transformers.
 
 Run it in an environment that has the packages of README.md:  python make_models.py [family ...]
-Everything is seeded: the same versions write the same bytes. See README.md for what each file holds.
+Everything is seeded: the same versions write the same bytes. README.md says what each file holds.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 ROOT = pathlib.Path(__file__).resolve().parent
 VOCABULARY = 96
 SHORT_PROMPTS = (1, 7, 40)
-LONG_PROMPTS = (1, 7, 40, 100)  # For scaled rope: past the original context length.
+LONG_PROMPTS = (1, 7, 40, 100)  # For scaled rope: llama's original contexts are 64.
 HIDDEN_PROMPT = 1  # The prompt whose final hidden state is stored too.
 
 # A wrong or ignored tensor must move some logit by at least this; errors of float are near 1e-5.
@@ -66,7 +66,7 @@ def qwen2(**fields):
 
 
 def qwen3(**fields):
-    return config("Qwen3ForCausalLM", "qwen3", head_dim=12, rms_norm_eps=1e-6, attention_bias=False,
+    return config("Qwen3ForCausalLM", "qwen3", head_dim=12, attention_bias=False,
                   rope_theta=1000000.0, use_sliding_window=False, sliding_window=None, **fields)
 
 
@@ -78,9 +78,9 @@ def qwen3_moe(**fields):
 
 LLAMA3_ROPE = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
                    original_max_position_embeddings=64)
-YARN_V5 = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=16.0, beta_slow=2.0,
-               attention_factor=1.25, original_max_position_embeddings=32)
-YARN_QWEN = dict(type="yarn", factor=4.0, original_max_position_embeddings=64)
+YARN_V5 = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=4.0, beta_slow=0.5,
+               attention_factor=1.25, original_max_position_embeddings=64)
+YARN_QWEN = dict(type="yarn", factor=4.0, original_max_position_embeddings=4096)
 
 # One row per family: config.json, type of the weights on disk, GGUF files, and what is special.
 # `gguf` names the type of the matrices in each GGUF file; () where llama.cpp has no such layout.
@@ -93,12 +93,14 @@ FAMILIES = {
                                 head_dim=24, rope_theta=500000.0, rope_scaling=LLAMA3_ROPE),
                    gguf=("BF16", "F16", "Q8_0", "Q4_0", "Q4_1"), num_shards=2,
                    prompts=LONG_PROMPTS),
-    # The biases that llama's config allows, tied embeddings, linear rope scaling (older spelling).
+    # The biases that llama's config allows, tied embeddings, linear rope scaling (older spelling),
+    # and an epsilon large enough that a wrong one shows.
     "llama-bias": dict(config=llama(attention_bias=True, mlp_bias=True, tie_word_embeddings=True,
+                                    rms_norm_eps=0.01,
                                     rope_scaling=dict(type="linear", factor=4.0)),
                        dtype=torch.float16, gguf=("F16",)),
     # Yarn in the newer spelling (rope_parameters), with its own betas and attention factor.
-    "llama-yarn": dict(config=llama(rope_theta=OMIT, rope_parameters=YARN_V5),
+    "llama-yarn": dict(config=llama(head_dim=32, rope_theta=OMIT, rope_parameters=YARN_V5),
                        prompts=LONG_PROMPTS),
     # SmolLM: llama with tied embeddings and three query heads to each KV head.
     "smollm": dict(config=llama(hidden_size=72, num_attention_heads=9, num_key_value_heads=3,
@@ -118,10 +120,12 @@ FAMILIES = {
     "qwen2-window": dict(config=qwen2(use_sliding_window=True, sliding_window=8,
                                       max_window_layers=1, tie_word_embeddings=True)),
     # Qwen2.5's published yarn, all defaults.
-    "qwen2-yarn": dict(config=qwen2(tie_word_embeddings=True, rope_scaling=YARN_QWEN),
+    "qwen2-yarn": dict(config=qwen2(hidden_size=64, num_attention_heads=2, num_key_value_heads=1,
+                                    num_hidden_layers=2, tie_word_embeddings=True,
+                                    max_position_embeddings=16384, rope_scaling=YARN_QWEN),
                        gguf=("BF16",), prompts=LONG_PROMPTS),
     # Qwen3: a norm on each head of q and k before rope; head_dim is not hidden_size / heads.
-    "qwen3": dict(config=qwen3(tie_word_embeddings=True), gguf=("BF16",)),
+    "qwen3": dict(config=qwen3(tie_word_embeddings=True, rms_norm_eps=0.01), gguf=("BF16",)),
     # Qwen3-MoE: 8 experts, 3 used, the chosen weights add up to one.
     "qwen3-moe": dict(config=qwen3_moe(num_hidden_layers=2, norm_topk_prob=True,
                                        decoder_sparse_step=1, mlp_only_layers=[]),
@@ -336,7 +340,8 @@ def make_family(name):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     dtype = row.get("dtype", torch.bfloat16)
-    write_json(folder / "config.json", {**row["config"], "torch_dtype": str(dtype).split(".")[1]})
+    dtype_key = "dtype" if "rope_parameters" in row["config"] else "torch_dtype"  # Newer, older.
+    write_json(folder / "config.json", {**row["config"], dtype_key: str(dtype).split(".")[1]})
 
     seed = row.get("seed", 1)
     weights = random_weights(published_shapes(folder), dtype, seed)

@@ -1,4 +1,4 @@
-"""Golden blocks of Q8_0, Q4_0 and Q4_1: raw bytes and their values as the gguf package reads them."""
+"""Golden blocks of Q8_0, Q4_0 and Q4_1: raw bytes and their values, by the gguf package."""
 
 import numpy
 import safetensors.numpy
