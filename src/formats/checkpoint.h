@@ -1,0 +1,61 @@
+// Opens whatever a path names: a Hugging Face folder, a GGUF file, a llama2.c file.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "formats/gguf.h"
+#include "formats/llama2c.h"
+#include "formats/weight_source.h"
+
+namespace millrace {
+
+enum class CheckpointKind : std::uint8_t { kHuggingFace, kGguf, kLlama2c };
+
+// Moves freely; the accessors stay valid.
+class Checkpoint {
+ public:
+  CheckpointKind kind() const { return kind_; }
+  // What was opened, and the folder where a tokenizer would lie.
+  const std::string& path() const { return path_; }
+  const std::string& folder() const { return folder_; }
+  const WeightSource& weights() const { return *weights_; }
+
+  // kHuggingFace: config.json, an object. Null otherwise.
+  const Json& config() const { return config_; }
+  // kHuggingFace: generation_config.json, an object; null when the folder has none.
+  const Json& generation_config() const { return generation_config_; }
+  // kGguf: the key-value pairs. Null otherwise.
+  const GgufMetadata* gguf_metadata() const { return gguf_metadata_; }
+  // kLlama2c: the header. Null otherwise.
+  const Llama2cConfig* llama2c_config() const { return llama2c_config_; }
+
+  friend Result<Checkpoint> open_checkpoint(const std::string& path);
+
+ private:
+  Checkpoint() = default;
+  Status open_hugging_face(const std::string& folder, const std::string& weights_file);
+  Status open_gguf(const std::string& path);
+  Status open_llama2c(const std::string& path);
+
+  CheckpointKind kind_ = CheckpointKind::kHuggingFace;
+  std::string path_;
+  std::string folder_;
+  std::unique_ptr<const WeightSource> weights_;
+  Json config_;
+  Json generation_config_;
+  const GgufMetadata* gguf_metadata_ = nullptr;    // Inside *weights_.
+  const Llama2cConfig* llama2c_config_ = nullptr;  // Inside *weights_.
+};
+
+inline constexpr std::uint64_t kConfigBytesMax = 16ull << 20;
+
+// A folder with config.json and safetensors; a .safetensors file beside a config.json; a GGUF file;
+// a llama2.c file. Anything else is refused with the list of what is read; pickle files, which may
+// carry code, are refused by name.
+Result<Checkpoint> open_checkpoint(const std::string& path);
+
+}  // namespace millrace
