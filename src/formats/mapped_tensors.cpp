@@ -26,14 +26,13 @@ Status MappedTensors::check_intact() const {
 void MappedTensors::release_pages(std::span<const std::byte> range) const {
   if (range.empty()) return;
   const std::less_equal<const std::byte*> not_after;
-  for (const MappedFile& mapping : mappings_) {
-    const auto bytes = mapping.bytes();
-    if (!not_after(bytes.data(), range.data())) continue;
-    if (!not_after(range.data() + range.size(), bytes.data() + bytes.size())) continue;
-    mapping.release_pages(range);
-    return;
-  }
-  CHECK(!"the range lies in none of the source's files");
+  const auto holder = std::find_if(mappings_.begin(), mappings_.end(), [&](const MappedFile& file) {
+    const auto bytes = file.bytes();
+    return not_after(bytes.data(), range.data()) &&
+           not_after(range.data() + range.size(), bytes.data() + bytes.size());
+  });
+  CHECK(holder != mappings_.end());
+  holder->release_pages(range);
 }
 
 Result<std::span<const std::byte>> MappedTensors::map(const std::string& path) {
