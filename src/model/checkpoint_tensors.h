@@ -1,0 +1,63 @@
+// The tensors of a checkpoint by what they are for, whatever its format calls them and however it
+// orders rows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "formats/checkpoint.h"
+#include "model/model_spec.h"
+#include "model/tensor_names.h"
+
+namespace millrace {
+
+// Which one of a model's tensors: `layer` and `expert` are 0 where they mean nothing.
+struct TensorKey {
+  TensorRole role = TensorRole::kEmbedding;
+  std::size_t layer = 0;
+  std::size_t expert = 0;
+};
+
+// A matrix [num_rows, num_cols], or a vector as one column per row, still in the file's encoding.
+struct StoredTensor {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::size_t num_rows = 0;
+  std::size_t num_cols = 0;
+  std::span<const std::byte> bytes;  // dense rows; any alignment
+  // The rows of one head lie as rope pairs (2i, 2i + 1); read_rows puts them as (i, i + D/2). 0: as
+  // they are.
+  std::size_t paired_head_dim = 0;
+
+  std::size_t row_bytes() const { return num_rows == 0 ? 0 : bytes.size() / num_rows; }
+};
+
+// Copies rows [begin, begin + count) of `tensor`, in the order that the decoder expects, to `rows`,
+// which holds count * row_bytes().
+void read_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count, std::byte* rows);
+
+// Borrowed view of a checkpoint; const, any thread.
+class CheckpointTensors {
+ public:
+  // Both must outlive it.
+  CheckpointTensors(const Checkpoint& checkpoint, const ModelSpec& spec);
+
+  // kNotFound, kUnsupported (its type) or kCorruptData naming the tensor, found and expected shape.
+  Result<StoredTensor> matrix(const TensorKey& key, std::size_t num_rows,
+                              std::size_t num_cols) const;
+  Result<StoredTensor> vector(const TensorKey& key, std::size_t num_elements) const;
+
+  const WeightSource& source() const { return checkpoint_->weights(); }
+  std::string name_of(const TensorKey& key) const;
+
+ private:
+  std::size_t paired_head_dim(const TensorKey& key) const;
+
+  const Checkpoint* checkpoint_;
+  const ModelSpec* spec_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,183 @@
+// Packing a plan's weights on the whole team, and the views over the packed bytes.
+#include <algorithm>
+#include <cstring>
+
+#include "formats/decode.h"
+#include "model/weight_plan.h"
+
+namespace millrace {
+namespace {
+
+// Rows that are read, decoded and packed together: whole panels, small enough to stay in the L2
+// cache.
+constexpr std::size_t kRowsAtOnce = kPanelRows;
+
+// Scratch of one rank, as large as the largest slot needs.
+struct Scratch {
+  std::vector<std::byte> rows;
+  std::vector<float> decoded;
+
+  explicit Scratch(std::span<const WeightSlot> slots) {
+    std::size_t row_bytes = 0;
+    std::size_t num_decoded = 0;
+    for (const WeightSlot& slot : slots) {
+      row_bytes = std::max(row_bytes, slot.stored.row_bytes());
+      const bool decodes = slot.is_matrix && !can_pack(slot.stored.dtype, slot.format);
+      if (decodes) num_decoded = std::max(num_decoded, kRowsAtOnce * slot.stored.num_cols);
+    }
+    rows.resize(kRowsAtOnce * row_bytes);
+    decoded.resize(num_decoded);
+  }
+};
+
+PackedMatrix matrix_in(const WeightSlot& slot, std::byte* bytes) {
+  return {.format = slot.format,
+          .num_rows = slot.stored.num_rows,
+          .num_cols = slot.stored.num_cols,
+          .data = bytes + slot.offset};
+}
+
+// Packs this rank's share of the matrix's panels.
+void fill_matrix(KernelContext& context, const WeightSlot& slot, std::byte* bytes,
+                 Scratch& scratch) {
+  PackedMatrix matrix = matrix_in(slot, bytes);
+  const StoredTensor& stored = slot.stored;
+  const WorkRange range = context.share(stored.num_rows, kRowsAtOnce);
+  for (std::size_t begin = range.begin; begin < range.end; begin += kRowsAtOnce) {
+    const std::size_t count = std::min(kRowsAtOnce, range.end - begin);
+    // Through scratch, because bytes in files may lie at odd addresses and in another order.
+    read_rows(stored, begin, count, scratch.rows.data());
+    const Shape shape = {count, stored.num_cols};
+    if (can_pack(stored.dtype, slot.format)) {
+      pack_rows(ConstTensorView(scratch.rows.data(), stored.dtype, shape), begin, matrix);
+    } else {
+      decode_elements(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()),
+                      scratch.decoded.data());
+      pack_rows(view_of<const float>(scratch.decoded.data(), shape), begin, matrix);
+    }
+  }
+}
+
+void fill_vector(const WeightSlot& slot, std::byte* bytes) {
+  std::vector<std::byte> elements(slot.stored.bytes.size());
+  read_rows(slot.stored, 0, slot.stored.num_rows, elements.data());
+  decode_elements(slot.stored.dtype, elements, reinterpret_cast<float*>(bytes + slot.offset));
+}
+
+// Where the views of one layer's tensors go.
+PackedMatrix* matrix_place(ModelWeights& weights, const TensorKey& key) {
+  if (key.role == TensorRole::kEmbedding) return &weights.embedding;
+  if (key.role == TensorRole::kOutput) return &weights.output;
+  AttentionWeights& attention = weights.layers[key.layer].attention;
+  FeedForwardWeights& feed_forward = weights.layers[key.layer].feed_forward;
+  switch (key.role) {
+    case TensorRole::kQuery:
+      return &attention.query;
+    case TensorRole::kKey:
+      return &attention.key;
+    case TensorRole::kValue:
+      return &attention.value;
+    case TensorRole::kAttentionOutput:
+      return &attention.output;
+    case TensorRole::kGate:
+      return &feed_forward.gate;
+    case TensorRole::kUp:
+      return &feed_forward.up;
+    case TensorRole::kDown:
+      return &feed_forward.down;
+    case TensorRole::kRouter:
+      return &feed_forward.router;
+    case TensorRole::kExpertGate:
+      return &feed_forward.expert_gate.at(key.expert);
+    case TensorRole::kExpertUp:
+      return &feed_forward.expert_up.at(key.expert);
+    case TensorRole::kExpertDown:
+      return &feed_forward.expert_down.at(key.expert);
+    default:
+      return nullptr;
+  }
+}
+
+const float** vector_place(ModelWeights& weights, const TensorKey& key) {
+  if (key.role == TensorRole::kFinalNorm) return &weights.final_norm;
+  LayerWeights& layer = weights.layers[key.layer];
+  switch (key.role) {
+    case TensorRole::kAttentionNorm:
+      return &layer.attention_norm;
+    case TensorRole::kFeedForwardNorm:
+      return &layer.feed_forward_norm;
+    case TensorRole::kQueryBias:
+      return &layer.attention.query_bias;
+    case TensorRole::kKeyBias:
+      return &layer.attention.key_bias;
+    case TensorRole::kValueBias:
+      return &layer.attention.value_bias;
+    case TensorRole::kAttentionOutputBias:
+      return &layer.attention.output_bias;
+    case TensorRole::kQueryNorm:
+      return &layer.attention.query_norm;
+    case TensorRole::kKeyNorm:
+      return &layer.attention.key_norm;
+    case TensorRole::kGateBias:
+      return &layer.feed_forward.gate_bias;
+    case TensorRole::kUpBias:
+      return &layer.feed_forward.up_bias;
+    case TensorRole::kDownBias:
+      return &layer.feed_forward.down_bias;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+Status WeightPlan::fill(KernelContext& context, std::span<std::byte> bytes,
+                        FunctionRef<void(std::uint64_t, std::uint64_t)> progress) const {
+  CHECK(bytes.size() >= num_bytes_);
+  run_step(context, [&](KernelContext& rank) {
+    Scratch scratch(slots_);
+    for (const WeightSlot& slot : slots_) {
+      if (slot.is_matrix) {
+        fill_matrix(rank, slot, bytes.data(), scratch);
+      } else if (rank.rank() == 0) {
+        fill_vector(slot, bytes.data());
+      }
+      rank.barrier();  // All have read the source before its pages go.
+      if (rank.rank() != 0) continue;
+      tensors_.source().release_pages(slot.stored.bytes);
+      progress(slot.offset + slot.num_bytes, num_bytes_);
+    }
+  });
+  return tensors_.source().check_intact();
+}
+
+ModelWeights WeightPlan::bind(std::span<const std::byte> bytes) const {
+  CHECK(bytes.size() >= num_bytes_);
+  ModelWeights weights;
+  weights.layers.resize(spec_->layers.size());
+  for (std::size_t i = 0; i < spec_->layers.size(); ++i) {
+    FeedForwardWeights& feed_forward = weights.layers[i].feed_forward;
+    const std::size_t num_experts = spec_->layers[i].feed_forward.num_experts;
+    for (auto* experts :
+         {&feed_forward.expert_gate, &feed_forward.expert_up, &feed_forward.expert_down}) {
+      experts->resize(num_experts);
+    }
+  }
+  // Views of matrices are not const; nothing writes through them once they are filled.
+  auto* data = const_cast<std::byte*>(bytes.data());
+  for (const WeightSlot& slot : slots_) {
+    if (slot.is_matrix) {
+      PackedMatrix* place = matrix_place(weights, slot.key);
+      CHECK(place != nullptr);
+      *place = matrix_in(slot, data);
+    } else {
+      const float** place = vector_place(weights, slot.key);
+      CHECK(place != nullptr);
+      *place = reinterpret_cast<const float*>(data + slot.offset);
+    }
+  }
+  if (spec_->has_tied_embeddings) weights.output = weights.embedding;
+  return weights;
+}
+
+}  // namespace millrace

@@ -1,0 +1,85 @@
+// How the weights of a checkpoint will lie in memory: decided and checked first, then packed, then
+// bound.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "base/result.h"
+#include "kernels/context.h"
+#include "model/checkpoint_tensors.h"
+#include "model/model_weights.h"
+
+namespace millrace {
+
+struct WeightOptions {
+  // For every matrix whose layer does not say otherwise; absent: the format nearest to the
+  // checkpoint's.
+  std::optional<WeightFormat> format;
+};
+
+// One tensor of the model and its place in the store.
+struct WeightSlot {
+  TensorKey key;
+  StoredTensor stored;
+  bool is_matrix = false;  // else a vector of f32
+  WeightFormat format = WeightFormat::kF32;
+  std::uint64_t offset = 0;
+  std::uint64_t num_bytes = 0;
+};
+
+// The format that loses nothing of `dtype`.
+WeightFormat nearest_format(DType dtype);
+
+// Borrows checkpoint and spec, which must outlive it.
+//
+// A matrix whose depth is no multiple of a format's group keeps its checkpoint's format; num_kept()
+// counts them.
+class WeightPlan {
+ public:
+  // Finds every tensor that the spec needs and checks type and shape; reads no weights.
+  static Result<WeightPlan> create(const Checkpoint& checkpoint, const ModelSpec& spec,
+                                   const WeightOptions& options);
+
+  std::span<const WeightSlot> slots() const { return slots_; }
+  std::uint64_t num_bytes() const { return num_bytes_; }
+  std::size_t num_kept() const { return num_kept_; }
+  // Names these weights in this packing among all others: 32 hex digits over the files' identities,
+  // the formats and the version of the layout.
+  std::string store_key() const;
+
+  // Packs all weights into `bytes` (num_bytes() zeros, aligned to 64) on the whole team, letting
+  // the source's pages go on the way. `progress(done, total)` is called on the calling thread with
+  // bytes. kCorruptData when a source file was cut short meanwhile.
+  Status fill(KernelContext& context, std::span<std::byte> bytes,
+              FunctionRef<void(std::uint64_t, std::uint64_t)> progress) const;
+
+  // Views of weights that fill() has packed at `bytes`.
+  ModelWeights bind(std::span<const std::byte> bytes) const;
+
+ private:
+  WeightPlan(const Checkpoint& checkpoint, const ModelSpec& spec)
+      : spec_(&spec), tensors_(checkpoint, spec) {}
+
+  Status add_all(const WeightOptions& options);
+  Status add_layer(std::size_t layer, const WeightOptions& options);
+  Status add_attention(std::size_t layer, const WeightOptions& options);
+  Status add_feed_forward(std::size_t layer, const WeightOptions& options);
+  Status add_matrix(const TensorKey& key, std::size_t num_rows, std::size_t num_cols,
+                    std::optional<WeightFormat> format);
+  Status add_vector(const TensorKey& key, std::size_t num_elements);
+  void place(WeightSlot slot);
+
+  const ModelSpec* spec_;
+  CheckpointTensors tensors_;
+  std::vector<WeightSlot> slots_;
+  std::uint64_t num_bytes_ = 0;
+  std::size_t num_kept_ = 0;
+};
+
+}  // namespace millrace
