@@ -1,11 +1,13 @@
-# Warnings, sanitizers and flags that every target of ours shares.
+# Warnings, sanitizers and flags that every C++ target of ours shares (nvcc does not know them).
 add_library(millrace_flags INTERFACE)
-target_compile_options(millrace_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror)
+set(flags -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror)
 # Contraction of a*b+c would make a result depend on inlining; kernels write their FMAs by hand.
-target_compile_options(millrace_flags INTERFACE -ffp-contract=off)
+list(APPEND flags -ffp-contract=off)
+# Messages name files from the root of the project, and objects do not depend on where it lies.
+list(APPEND flags -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
 if(MILLRACE_SANITIZE)
-  target_compile_options(millrace_flags INTERFACE
+  list(APPEND flags
     -fsanitize=${MILLRACE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(millrace_flags INTERFACE -fsanitize=${MILLRACE_SANITIZE})
 endif()
+target_compile_options(millrace_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${flags}>")

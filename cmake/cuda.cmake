@@ -1,0 +1,20 @@
+# The CUDA language, for the preset that asks for it; every other build never looks for nvcc.
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(nvcc_program nvcc PATHS /usr/local/cuda/bin)
+  if(NOT nvcc_program)
+    message(FATAL_ERROR "MILLRACE_CUDA is on, but nvcc is neither in PATH nor in /usr/local/cuda/bin")
+  endif()
+  set(CMAKE_CUDA_COMPILER ${nvcc_program})
+endif()
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 90)  # H200, first.
+endif()
+enable_language(CUDA)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+
+file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cu)
+if(NOT cuda_sources)
+  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} works, but no room has CUDA sources yet: "
+    "this build equals the release build")
+endif()

@@ -1,0 +1,7 @@
+# cmake --install: the program, and what a reader needs beside it. No libraries, no headers.
+include(GNUInstallDirs)
+if(TARGET millrace)
+  install(TARGETS millrace RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(FILES LICENSE README.md README.zh-CN.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL FILES_MATCHING PATTERN "*.md")
