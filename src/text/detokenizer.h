@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/token_id.h"
 #include "text/tokenizer.h"
@@ -35,13 +36,13 @@ class Detokenizer {
   std::string flush();
 
  private:
-  void append(TokenId id, std::string& out);
+  void start_over();
+  std::string_view strip_front(std::string_view bytes);
 
   Tokenizer tokenizer_;
   DetokenizerOptions options_;
   bool at_first_token_ = true;
-  std::uint32_t num_stripped_ = 0;  // Of the characters that the decoder takes off the start.
-  bool stripping_ = true;
+  std::uint32_t num_to_strip_ = 0;  // Characters that may still go from the start of the text.
   Utf8Assembler assembler_;
 };
 

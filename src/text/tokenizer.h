@@ -12,25 +12,12 @@
 
 #include "base/result.h"
 #include "base/token_id.h"
+#include "text/encode_options.h"
 #include "text/tokenizer_spec.h"
 
 namespace millrace {
 
-// Whether encode wraps the text in what the vocabulary's template asks for (bos, eos).
-enum class AddSpecial : std::uint8_t { kNo, kYes };
-// Whether the text of a special token becomes that token. Off for untrusted text: "<|im_end|>" in
-// a user's message is then encoded as the characters it is made of.
-enum class ParseSpecial : std::uint8_t { kNo, kYes };
-enum class SkipSpecial : std::uint8_t { kNo, kYes };
-
-struct EncodeOptions {
-  AddSpecial add_special = AddSpecial::kYes;
-  ParseSpecial parse_special = ParseSpecial::kNo;
-};
-
-struct DecodeOptions {
-  SkipSpecial skip_special = SkipSpecial::kYes;
-};
+struct CompiledTokenizer;
 
 // Immutable and cheap to copy (copies share one compiled vocabulary); any thread may call it.
 //
@@ -39,7 +26,7 @@ struct DecodeOptions {
 // encode is O(n log n) in the bytes of the text at worst.
 class Tokenizer {
  public:
-  static constexpr std::size_t kTextBytesMax = std::size_t{1} << 28;
+  static constexpr std::size_t kTextBytesMax = std::size_t{1} << 26;
 
   // kCorruptData when the spec contradicts itself, kUnsupported when a part cannot be compiled.
   static Result<Tokenizer> create(TokenizerSpec spec);
@@ -69,10 +56,10 @@ class Tokenizer {
 
  private:
   friend class Detokenizer;
-  struct Compiled;
-  explicit Tokenizer(std::shared_ptr<const Compiled> compiled);
+  explicit Tokenizer(std::shared_ptr<const CompiledTokenizer> compiled);
 
-  std::shared_ptr<const Compiled> compiled_;  // Shared because requests outlive a model swap.
+  std::shared_ptr<const CompiledTokenizer>
+      compiled_;  // Shared because requests outlive a model swap.
 };
 
 }  // namespace millrace

@@ -178,8 +178,10 @@ struct WordPieceDecoder {
   std::string prefix = "##";
   bool cleanup = true;
 };
-using DecoderStep = std::variant<ByteLevelDecoder, ByteFallbackDecoder, FuseDecoder, ReplaceDecoder,
-                                 StripDecoder, MetaspaceDecoder, WordPieceDecoder>;
+struct SpaceJoinDecoder {};  // A space between tokens: what tokenizer.json means by no decoder.
+using DecoderStep =
+    std::variant<ByteLevelDecoder, ByteFallbackDecoder, FuseDecoder, ReplaceDecoder, StripDecoder,
+                 MetaspaceDecoder, WordPieceDecoder, SpaceJoinDecoder>;
 
 // ---- The whole ----
 

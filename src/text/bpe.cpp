@@ -1,0 +1,331 @@
+// Byte-pair encoding: the best pair first, the leftmost of equals, by a heap over a linked list.
+//
+// Source: Sennrich et al. 2016, arXiv:1508.07909; SentencePiece's BPE (Kudo & Richardson 2018,
+// arXiv:1808.06226) is the same with the score of the merged piece for a rank.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <functional>
+#include <limits>
+
+#include "base/check.h"
+#include "text/byte_alphabet.h"
+#include "text/unknown_pieces.h"
+#include "text/utf8.h"
+#include "text/word_model.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+// Below this a plain scan for the best pair beats the heap (words have 4 symbols on average).
+constexpr std::size_t kScanSymbolsMax = 32;
+// A longer word is never one piece in practice, so it is not worth a look-up.
+constexpr std::size_t kDirectBytesMax = 64;
+
+// ▁, which SentencePiece vocabularies write for a space.
+constexpr std::string_view kMarker = "\xE2\x96\x81";
+
+struct Merge {
+  std::uint32_t rank = kNone;
+  std::uint32_t merged = kNone;
+};
+
+class BpeModel final : public WordModel {
+ public:
+  BpeModel(const TokenizerSpec& spec, ModelPieces pieces, bool byte_level)
+      : pieces_(std::move(pieces)),
+        unknown_(spec),
+        byte_level_(byte_level),
+        ignore_merges_(spec.ignore_merges),
+        continuing_prefix_(spec.continuing_subword_prefix),
+        word_suffix_(spec.end_of_word_suffix),
+        num_tokens_(static_cast<std::uint32_t>(spec.pieces.size())),
+        direct_(std::make_unique<std::atomic<Direct>[]>(spec.pieces.size())) {}
+
+  Status add_merge_list(const TokenizerSpec& spec);
+  void add_merges_of_pieces(const TokenizerSpec& spec);
+  // After the merges: what is derived from them and the pieces.
+  void finish();
+
+  void encode(std::string_view word, ModelScratch& scratch,
+              std::vector<TokenId>& ids) const override;
+
+ private:
+  // Whether a word that is a piece encodes to that piece alone. Found out at its first use and
+  // remembered: one byte per token, and every thread that finds it out finds the same.
+  enum class Direct : std::uint8_t { kNotKnown, kYes, kNo };
+
+  static std::uint64_t pair_key(std::uint32_t left, std::uint32_t right) {
+    return (std::uint64_t{left} << 32) | right;
+  }
+  void find_merge(std::vector<ModelScratch::Symbol>& symbols, std::uint32_t at,
+                  std::uint32_t right) const {
+    ModelScratch::Symbol& symbol = symbols[at];
+    const Merge* merge = merges_.find(pair_key(symbol.id, symbols[right].id));
+    symbol.rank = merge == nullptr ? kNone : merge->rank;
+    symbol.merged = merge == nullptr ? kNone : merge->merged;
+  }
+
+  void encode_segment(std::string_view word, ModelScratch& scratch,
+                      std::vector<TokenId>& ids) const;
+  bool marker_only_leads() const;
+  std::uint32_t symbol_of(std::string_view character, bool is_first, bool is_last) const;
+  void split(std::string_view word, ModelScratch& scratch) const;
+  void merge_by_scan(std::vector<ModelScratch::Symbol>& symbols) const;
+  void merge_by_heap(ModelScratch& scratch) const;
+  void emit(std::string_view word, const ModelScratch& scratch, std::vector<TokenId>& ids) const;
+  std::uint32_t symbol_for_part(std::string_view part);
+
+  ModelPieces pieces_;
+  UnknownPieces unknown_;
+  bool byte_level_;
+  bool ignore_merges_;
+  std::string continuing_prefix_;
+  std::string word_suffix_;
+  // Ids of tokens; from here on, symbols for characters that occur in pieces but are none.
+  std::uint32_t num_tokens_;
+  std::uint32_t num_character_symbols_ = 0;
+  FlatTable<Merge> merges_;
+  std::array<std::uint32_t, 256> byte_symbols_;
+  // No merge reaches across the start of a marker that follows something else, so that a text
+  // without a pre-tokeniser (Llama 2) can be encoded word by word all the same.
+  bool cut_at_marker_ = false;
+  mutable std::unique_ptr<std::atomic<Direct>[]> direct_;  // By token.
+};
+
+Status BpeModel::add_merge_list(const TokenizerSpec& spec) {
+  merges_.reserve(spec.merges.size());
+  const auto id_of = [&](const std::string& text) -> std::optional<std::uint32_t> {
+    if (!byte_level_) return pieces_.ids.find(text);
+    const std::optional<std::string> bytes = alphabet_to_bytes(text);
+    return bytes ? pieces_.ids.find(*bytes) : std::nullopt;
+  };
+  for (std::size_t rank = 0; rank < spec.merges.size(); ++rank) {
+    const auto& [left, right] = spec.merges[rank];
+    const std::size_t num_dropped =
+        right.starts_with(continuing_prefix_) ? continuing_prefix_.size() : 0;
+    const std::optional<std::uint32_t> left_id = id_of(left);
+    const std::optional<std::uint32_t> right_id = id_of(right);
+    const std::optional<std::uint32_t> merged_id = id_of(left + right.substr(num_dropped));
+    if (!left_id || !right_id || !merged_id) {
+      return Error{ErrorCode::kCorruptData, "merge " + std::to_string(rank) + " of '" + left +
+                                                "' and '" + right +
+                                                "' is not of pieces of the vocabulary"};
+    }
+    merges_.insert(pair_key(*left_id, *right_id), {static_cast<std::uint32_t>(rank), *merged_id});
+  }
+  return Ok{};
+}
+
+// The symbol of a part of a piece: a piece itself, or a character that no piece is.
+std::uint32_t BpeModel::symbol_for_part(std::string_view part) {
+  if (const std::optional<std::uint32_t> id = pieces_.ids.find(part)) return *id;
+  if (byte_level_ || decode_utf8(part).num_bytes != part.size()) return kNone;
+  const std::uint32_t symbol = num_tokens_ + num_character_symbols_++;
+  pieces_.ids.insert(part, symbol);
+  return symbol;
+}
+
+void BpeModel::add_merges_of_pieces(const TokenizerSpec& spec) {
+  // Equal scores are equal ranks, and the leftmost of them merges first.
+  std::vector<float> scores;
+  for (const Piece& piece : spec.pieces) scores.push_back(piece.score);
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
+  for (std::uint32_t id = 0; id < num_tokens_; ++id) {
+    const std::string& text = pieces_.texts[id];
+    const auto rank =
+        spec.merge_source == MergeSource::kPieceRank
+            ? id
+            : static_cast<std::uint32_t>(std::lower_bound(scores.begin(), scores.end(),
+                                                          spec.pieces[id].score, std::greater<>()) -
+                                         scores.begin());
+    for (std::size_t at = 1; at < text.size(); ++at) {
+      const bool inside_character =
+          !byte_level_ && (static_cast<std::uint8_t>(text[at]) & 0xC0) == 0x80;
+      if (inside_character) continue;
+      const std::uint32_t left = symbol_for_part(std::string_view(text).substr(0, at));
+      const std::uint32_t right = symbol_for_part(std::string_view(text).substr(at));
+      if (left == kNone || right == kNone) continue;
+      merges_.insert(pair_key(left, right), {rank, id});
+    }
+  }
+}
+
+bool BpeModel::marker_only_leads() const {
+  return std::all_of(pieces_.texts.begin(), pieces_.texts.end(), [](std::string_view text) {
+    while (text.starts_with(kMarker)) text.remove_prefix(kMarker.size());
+    return text.find(kMarker) == std::string_view::npos;
+  });
+}
+
+void BpeModel::finish() {
+  for (std::size_t byte = 0; byte < byte_symbols_.size(); ++byte) {
+    const char text = static_cast<char>(byte);
+    byte_symbols_[byte] = pieces_.ids.find({&text, 1}).value_or(kNone);
+  }
+  cut_at_marker_ = !byte_level_ && !ignore_merges_ && continuing_prefix_.empty() &&
+                   word_suffix_.empty() &&
+                   pieces_.ids.find(kMarker).value_or(kNone) < num_tokens_ && marker_only_leads();
+}
+
+std::uint32_t BpeModel::symbol_of(std::string_view character, bool is_first, bool is_last) const {
+  const bool prefixed = !is_first && !continuing_prefix_.empty();
+  const bool suffixed = is_last && !word_suffix_.empty();
+  if (!prefixed && !suffixed) return pieces_.ids.find(character).value_or(kNone);
+  std::string text;
+  if (prefixed) text = continuing_prefix_;
+  text += character;
+  if (suffixed) text += word_suffix_;
+  return pieces_.ids.find(text).value_or(kNone);
+}
+
+void BpeModel::split(std::string_view word, ModelScratch& scratch) const {
+  scratch.symbols.clear();
+  std::uint32_t begin = 0;
+  while (begin < word.size()) {
+    const auto byte = static_cast<std::uint8_t>(word[begin]);
+    const std::uint32_t num_bytes = byte_level_ ? 1 : decode_utf8(word.substr(begin)).num_bytes;
+    const bool plain = num_bytes == 1 && continuing_prefix_.empty() && word_suffix_.empty();
+    const std::uint32_t id = plain ? byte_symbols_[byte]
+                                   : symbol_of(word.substr(begin, num_bytes), begin == 0,
+                                               begin + num_bytes == word.size());
+    const auto at = static_cast<std::uint32_t>(scratch.symbols.size());
+    scratch.symbols.push_back({id, begin, at - 1, at + 1, kNone, kNone});
+    begin += num_bytes;
+  }
+  std::vector<ModelScratch::Symbol>& symbols = scratch.symbols;
+  symbols.back().next = kNone;
+  for (std::uint32_t at = 0; at + 1 < symbols.size(); ++at) find_merge(symbols, at, at + 1);
+}
+
+void BpeModel::merge_by_scan(std::vector<ModelScratch::Symbol>& symbols) const {
+  for (;;) {
+    std::uint32_t best = 0;
+    for (std::uint32_t at = 1; at < symbols.size(); ++at) {
+      if (symbols[at].rank < symbols[best].rank) best = at;
+    }
+    if (symbols[best].rank == kNone) return;
+    symbols[best].id = symbols[best].merged;
+    symbols.erase(symbols.begin() + best + 1);
+    if (best > 0) find_merge(symbols, best - 1, best);
+    symbols[best].rank = kNone;
+    if (best + 1 < symbols.size()) find_merge(symbols, best, best + 1);
+  }
+}
+
+// Entries are rank and position in one number, so that equal ranks come out leftmost first. An
+// entry is out of date when its position no longer has that rank; it is then skipped.
+void BpeModel::merge_by_heap(ModelScratch& scratch) const {
+  std::vector<ModelScratch::Symbol>& symbols = scratch.symbols;
+  std::vector<std::uint64_t>& heap = scratch.heap;
+  heap.clear();
+  const auto entry = [&symbols](std::uint32_t at) { return pair_key(symbols[at].rank, at); };
+  const auto push = [&](std::uint32_t at) {
+    if (symbols[at].rank == kNone) return;
+    heap.push_back(entry(at));
+    std::push_heap(heap.begin(), heap.end(), std::greater<>());
+  };
+  for (std::uint32_t at = 0; at < symbols.size(); ++at) {
+    if (symbols[at].rank != kNone) heap.push_back(entry(at));
+  }
+  std::make_heap(heap.begin(), heap.end(), std::greater<>());
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+    const std::uint64_t top = heap.back();
+    heap.pop_back();
+    const auto at = static_cast<std::uint32_t>(top);
+    ModelScratch::Symbol& symbol = symbols[at];
+    if (symbol.rank == kNone || entry(at) != top) continue;
+    symbol.id = symbol.merged;
+    ModelScratch::Symbol& absorbed = symbols[symbol.next];
+    absorbed.rank = kNone;
+    symbol.next = absorbed.next;
+    symbol.rank = kNone;
+    if (symbol.next != kNone) {
+      symbols[symbol.next].previous = at;
+      find_merge(symbols, at, symbol.next);
+      push(at);
+    }
+    if (at != 0) {
+      find_merge(symbols, symbol.previous, at);
+      push(symbol.previous);
+    }
+  }
+}
+
+void BpeModel::emit(std::string_view word, const ModelScratch& scratch,
+                    std::vector<TokenId>& ids) const {
+  const std::vector<ModelScratch::Symbol>& symbols = scratch.symbols;
+  UnknownPieces::Run run = UnknownPieces::Run::kOutside;
+  for (std::uint32_t at = 0; at != kNone; at = symbols[at].next) {
+    if (symbols[at].id < num_tokens_) {
+      ids.push_back(symbols[at].id);
+      run = UnknownPieces::Run::kOutside;
+      continue;
+    }
+    const std::uint32_t next = symbols[at].next;
+    const std::size_t end = next == kNone ? word.size() : symbols[next].begin;
+    run = unknown_.append(word.substr(symbols[at].begin, end - symbols[at].begin), run, ids);
+  }
+}
+
+void BpeModel::encode(std::string_view word, ModelScratch& scratch,
+                      std::vector<TokenId>& ids) const {
+  while (cut_at_marker_) {
+    // The end of the marker, or run of markers, that begins this segment.
+    std::size_t at = 0;
+    while (word.substr(at).starts_with(kMarker)) at += kMarker.size();
+    const std::size_t next = word.find(kMarker, at);
+    if (next == std::string_view::npos || next == 0) break;
+    encode_segment(word.substr(0, next), scratch, ids);
+    word.remove_prefix(next);
+  }
+  encode_segment(word, scratch, ids);
+}
+
+void BpeModel::encode_segment(std::string_view word, ModelScratch& scratch,
+                              std::vector<TokenId>& ids) const {
+  std::optional<std::uint32_t> whole;
+  if (word.size() <= kDirectBytesMax || ignore_merges_) whole = pieces_.ids.find(word);
+  if (whole && *whole >= num_tokens_) whole.reset();
+  if (whole) {
+    const Direct direct = direct_[*whole].load(std::memory_order_relaxed);
+    if (ignore_merges_ || direct == Direct::kYes) {
+      ids.push_back(*whole);
+      return;
+    }
+    if (direct == Direct::kNo) whole.reset();
+  }
+  split(word, scratch);
+  if (scratch.symbols.size() <= kScanSymbolsMax) {
+    merge_by_scan(scratch.symbols);
+    // The scan closed the gaps; the links follow.
+    for (std::uint32_t at = 0; at < scratch.symbols.size(); ++at) scratch.symbols[at].next = at + 1;
+    scratch.symbols.back().next = kNone;
+  } else {
+    merge_by_heap(scratch);
+  }
+  const std::size_t num_before = ids.size();
+  emit(word, scratch, ids);
+  if (!whole) return;
+  const bool is_direct = ids.size() == num_before + 1 && ids.back() == *whole;
+  direct_[*whole].store(is_direct ? Direct::kYes : Direct::kNo, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WordModel>> make_bpe_model(const TokenizerSpec& spec, ModelPieces pieces,
+                                                  bool byte_level) {
+  auto model = std::make_unique<BpeModel>(spec, std::move(pieces), byte_level);
+  if (spec.merge_source == MergeSource::kMerges) {
+    TRY(model->add_merge_list(spec));
+  } else {
+    model->add_merges_of_pieces(spec);
+  }
+  model->finish();
+  return std::unique_ptr<WordModel>(std::move(model));
+}
+
+}  // namespace millrace

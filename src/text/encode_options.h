@@ -1,0 +1,24 @@
+// How a text is encoded and ids are decoded.
+#pragma once
+
+#include <cstdint>
+
+namespace millrace {
+
+// Whether encode wraps the text in what the vocabulary's template asks for (bos, eos).
+enum class AddSpecial : std::uint8_t { kNo, kYes };
+// Whether the text of a special token becomes that token. Off for untrusted text: "<|im_end|>" in
+// a user's message is then encoded as the characters it is made of.
+enum class ParseSpecial : std::uint8_t { kNo, kYes };
+enum class SkipSpecial : std::uint8_t { kNo, kYes };
+
+struct EncodeOptions {
+  AddSpecial add_special = AddSpecial::kYes;
+  ParseSpecial parse_special = ParseSpecial::kNo;
+};
+
+struct DecodeOptions {
+  SkipSpecial skip_special = SkipSpecial::kYes;
+};
+
+}  // namespace millrace

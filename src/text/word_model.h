@@ -1,0 +1,54 @@
+// What cuts one word into the pieces of a vocabulary: the interface that BPE, Unigram and WordPiece
+// share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/token_id.h"
+#include "text/flat_table.h"
+#include "text/tokenizer_spec.h"
+
+namespace millrace {
+
+// The memory that encoding a word needs, kept between words; one for each call of encode.
+struct ModelScratch {
+  struct Symbol {
+    std::uint32_t id = 0;
+    std::uint32_t begin = 0;  // Offset of its first byte in the word.
+    std::uint32_t previous = 0;
+    std::uint32_t next = 0;
+    std::uint32_t rank = 0;    // Of merging it with the next symbol.
+    std::uint32_t merged = 0;  // What that merge makes.
+  };
+  std::vector<Symbol> symbols;
+  std::vector<std::uint64_t> heap;
+  std::vector<double> scores;
+  std::vector<std::uint32_t> ends;
+};
+
+// Immutable; any thread, each with its own scratch. Words are valid UTF-8, or raw bytes where the
+// vocabulary is byte-level.
+class WordModel {
+ public:
+  virtual ~WordModel() = default;
+  // Appends the ids of a word that is not empty. O(n log n) in its bytes.
+  virtual void encode(std::string_view word, ModelScratch& scratch,
+                      std::vector<TokenId>& ids) const = 0;
+};
+
+// The pieces that text can become, by the text that words have: raw bytes for a byte-level
+// vocabulary. Pieces that must never come out of plain text (special ones) are not in it.
+struct ModelPieces {
+  std::vector<std::string> texts;  // By id; empty when the piece is not in the model.
+  StringTable ids;
+};
+
+Result<std::unique_ptr<WordModel>> make_bpe_model(const TokenizerSpec& spec, ModelPieces pieces,
+                                                  bool byte_level);
+
+}  // namespace millrace
