@@ -25,6 +25,13 @@ function(millrace_room name)
   endif()
 endfunction()
 
+# Every test program, and what tests need at hand: ./mill test builds this and nothing else.
+add_custom_target(millrace_tests)
+
+# The thread sanitizer looks at what runs on several threads; its tree has these tests and no others.
+set(MILLRACE_THREAD_TESTS base_test kernels_test memory_test engine_test)
+set(MILLRACE_THREAD_LABELS sim e2e)
+
 # A GoogleTest program. ctest sees every test case on its own; GPU and data tests may skip, saying so.
 #
 #   millrace_test(simulator_test LABELS sim SOURCES simulator_test.cpp LINKS millrace_engine)
@@ -35,6 +42,12 @@ function(millrace_test name)
   target_compile_definitions(${name} PRIVATE
     MILLRACE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
     MILLRACE_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data")
+  if(MILLRACE_SANITIZE STREQUAL thread AND NOT name IN_LIST MILLRACE_THREAD_TESTS
+      AND NOT TEST_LABELS IN_LIST MILLRACE_THREAD_LABELS)
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+    return()
+  endif()
+  add_dependencies(millrace_tests ${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 600)
 endfunction()
 include(GoogleTest)
