@@ -1,0 +1,99 @@
+// Sizing first, loading after.
+#include "cli/model_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cli/progress_bar.h"
+#include "memory/block_table.h"
+#include "memory/memory_plan.h"
+#include "model/read_spec.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::uint32_t kBlockTokens = 16;
+// The program itself, its tokeniser and streams: about twice what the largest vocabulary was seen
+// to take.
+constexpr std::uint64_t kProcessBytes = 64ull << 20;
+// Without --context a model must at least have room for this to be worth starting.
+constexpr std::size_t kContextWorthwhile = 256;
+
+Error too_long(std::size_t context, std::size_t context_max) {
+  return Error{ErrorCode::kInvalidArgument, "--context " + std::to_string(context) +
+                                                " exceeds the model's context of " +
+                                                std::to_string(context_max)};
+}
+
+}  // namespace
+
+ModelSession::ModelSession(MachineChoice machine)
+    : machine_(std::move(machine)),
+      team_(machine_.num_threads),
+      context_(*machine_.kernels, team_) {}
+
+Status ModelSession::size_cache(const ModelSpec& spec, std::uint64_t weight_bytes,
+                                const ModelOptions& options, const SessionDemand& demand) {
+  if (options.context && *options.context > spec.context_max) {
+    return too_long(*options.context, spec.context_max);
+  }
+  const KvCacheSpec cache = kv_cache_spec(spec, machine_.kv_dtype, kBlockTokens);
+  const std::size_t most = demand.context_default == 0
+                               ? spec.context_max
+                               : std::min(demand.context_default, spec.context_max);
+  const std::size_t wanted = options.context.value_or(most);
+  const std::size_t least = options.context ? wanted : std::min(wanted, kContextWorthwhile);
+  MemoryDemand memory;
+  memory.limit_bytes = machine_.memory_bytes;
+  memory.weight_bytes = weight_bytes;
+  memory.arena_bytes = workspace_bytes(TRY(plan_workspace(spec, demand.limits)));
+  memory.process_bytes = kProcessBytes + demand.extra_bytes;
+  memory.block_bytes = TRY(kv_bytes_per_block(cache));
+  memory.num_blocks_min = demand.num_sequences * blocks_for_tokens(least, kBlockTokens);
+  memory.num_blocks_max = demand.num_sequences * blocks_for_tokens(wanted, kBlockTokens);
+  const MemoryPlan plan = TRY(plan_memory(memory));
+  num_blocks_ = plan.num_blocks;
+  context_tokens_ =
+      std::min<std::size_t>(wanted, num_blocks_ / demand.num_sequences * std::size_t{kBlockTokens});
+  return Ok{};
+}
+
+Result<std::unique_ptr<ModelSession>> ModelSession::open(const Checkpoint& checkpoint,
+                                                         const ModelOptions& options,
+                                                         const SessionDemand& demand) {
+  std::unique_ptr<ModelSession> session(new ModelSession(TRY(choose_machine(options))));
+  ModelSpec spec = TRY(read_spec(checkpoint));
+  const WeightPlan plan = TRY(WeightPlan::create(checkpoint, spec, session->machine_.load.weights));
+  TRY(session->size_cache(spec, plan.num_bytes(), options, demand));
+  {
+    ProgressBar bar("loading");
+    session->model_ = TRY(LoadedModel::load(
+        checkpoint, std::move(spec), session->machine_.load, session->context_,
+        [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); }));
+  }
+  const ModelSpec& loaded = session->spec();
+  session->cache_ = TRY(KvCache::create(
+      kv_cache_spec(loaded, session->machine_.kv_dtype, kBlockTokens), session->num_blocks_));
+  session->workspace_ =
+      TRY(Buffer::allocate(workspace_bytes(TRY(plan_workspace(loaded, demand.limits)))));
+  session->decoder_ = TRY(Decoder::create(loaded, session->model_->weights(), demand.limits,
+                                          session->workspace_.bytes()));
+  return session;
+}
+
+SessionMemory ModelSession::memory() const {
+  return {.weight_bytes = model_->report().weight_bytes,
+          .kv_bytes = cache_->num_bytes(),
+          .workspace_bytes = workspace_.bytes().size()};
+}
+
+Result<Checkpoint> open_model(const ModelOptions& options) {
+  if (options.model.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "no model: name one with --model PATH (a Hugging Face folder, a .gguf file or a "
+                 "llama2.c .bin file)"};
+  }
+  return open_checkpoint(options.model);
+}
+
+}  // namespace millrace

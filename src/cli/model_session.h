@@ -1,0 +1,71 @@
+// A model loaded and sized for one command: team, weights, cache, workspace and decoder, wired
+// together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/thread_team.h"
+#include "cli/model_options.h"
+#include "kernels/context.h"
+#include "memory/kv_cache.h"
+#include "model/decoder.h"
+#include "model/loaded_model.h"
+
+namespace millrace {
+
+// What the command will ask of the model.
+struct SessionDemand {
+  std::size_t num_sequences = 1;    // at once, each with a whole context
+  std::size_t context_default = 0;  // tokens per sequence without --context; 0: as many as fit
+  DecoderLimits limits;
+  std::uint64_t extra_bytes = 0;  // what the command itself holds beside the model
+};
+
+// Sizes for --stats and inspect.
+struct SessionMemory {
+  std::uint64_t weight_bytes = 0;
+  std::uint64_t kv_bytes = 0;
+  std::uint64_t workspace_bytes = 0;
+};
+
+// Refuses what does not fit before it loads anything. Stays where it is made; one thread.
+class ModelSession {
+ public:
+  static Result<std::unique_ptr<ModelSession>> open(const Checkpoint& checkpoint,
+                                                    const ModelOptions& options,
+                                                    const SessionDemand& demand);
+
+  const ModelSpec& spec() const { return model_->spec(); }
+  const LoadedModel& model() const { return *model_; }
+  Decoder& decoder() { return *decoder_; }
+  KernelContext& context() { return context_; }
+  const KvCache& cache() const { return *cache_; }
+  std::size_t context_tokens() const { return context_tokens_; }
+  const MachineChoice& machine() const { return machine_; }
+  SessionMemory memory() const;
+
+ private:
+  explicit ModelSession(MachineChoice machine);
+  Status size_cache(const ModelSpec& spec, std::uint64_t weight_bytes, const ModelOptions& options,
+                    const SessionDemand& demand);
+
+  MachineChoice machine_;
+  ThreadTeam team_;
+  KernelContext context_;
+  std::size_t context_tokens_ = 0;
+  std::uint32_t num_blocks_ = 0;
+  std::unique_ptr<LoadedModel> model_;
+  std::optional<KvCache> cache_;
+  Buffer workspace_;
+  std::optional<Decoder> decoder_;
+};
+
+// The one that --model names. kInvalidArgument when none was given.
+Result<Checkpoint> open_model(const ModelOptions& options);
+
+}  // namespace millrace

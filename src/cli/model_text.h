@@ -1,0 +1,32 @@
+// The text side of a model: its tokeniser and chat template, from wherever its checkpoint keeps
+// them.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "formats/checkpoint.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+#include "text/tokenizer_spec.h"
+
+namespace millrace {
+
+// tokenizer.json and its kin in a folder, the metadata of a GGUF file, or the tokenizer.model
+// beside a llama2.c file.
+Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint);
+
+struct ModelText {
+  Tokenizer tokenizer;
+  std::optional<std::string> chat_template;  // Jinja source of the default one
+  std::optional<std::string> bos_text, eos_text;
+};
+Result<ModelText> load_model_text(const Checkpoint& checkpoint);
+
+// {"kind", "tokens", "bos", "eos", "chat_template", …} for inspect.
+Result<OrderedJson> describe_tokenizer(const Checkpoint& checkpoint);
+std::string tokenizer_line(const OrderedJson& description);
+
+}  // namespace millrace
