@@ -1,0 +1,153 @@
+// The engine's loop and its door to other threads.
+#include "engine/engine.h"
+
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/random.h"
+
+namespace millrace {
+namespace {
+
+RequestLimits limits_of(const EngineOptions& options, const BlockPool& pool) {
+  return {.vocabulary = options.vocabulary,
+          .context_tokens = options.context_tokens,
+          .cache_tokens = std::size_t{pool.num_blocks()} * options.scheduler.block_tokens};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, BlockPool& pool,
+                                               ModelRunner& runner, const Clock& clock) {
+  TRY(check_options(options.scheduler));
+  if (options.vocabulary == 0 || options.context_tokens == 0 || pool.num_blocks() == 0) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "an engine needs a vocabulary, a context and a KV pool, found " +
+                     std::to_string(options.vocabulary) + ", " +
+                     std::to_string(options.context_tokens) + " and " +
+                     std::to_string(pool.num_blocks())};
+  }
+  return std::unique_ptr<Engine>(new Engine(options, pool, runner, clock));
+}
+
+Engine::Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runner,
+               const Clock& clock)
+    : options_(options),
+      request_limits_(limits_of(options, pool)),
+      runner_(runner),
+      clock_(clock),
+      inbox_(options.scheduler.num_requests_max),
+      num_cancels_(std::make_shared<std::atomic<std::uint64_t>>(0)),
+      scheduler_(options.scheduler, pool),
+      result_(options.scheduler.num_sequences_max),
+      streams_(options.scheduler.num_requests_max) {}
+
+Engine::~Engine() {
+  shutdown(Shutdown::kCancel);
+  while (step()) {
+  }
+}
+
+Result<TokenStream> Engine::submit(Request request) {
+  request.id = RequestId{num_submitted_.fetch_add(1, std::memory_order_relaxed) + 1};
+  request = TRY(checked_request(std::move(request), request_limits_));
+  // A request without a seed of its own still gets one that is fixed from here on.
+  if (!request.sampling.seed) request.sampling.seed = mix64(options_.seed + request.id.value);
+  const std::size_t num_requests_max = options_.scheduler.num_requests_max;
+  if (num_live_.fetch_add(1, std::memory_order_relaxed) >= num_requests_max) {
+    num_live_.fetch_sub(1, std::memory_order_relaxed);
+    return Error{ErrorCode::kResourceExhausted, "the engine is busy with " +
+                                                    std::to_string(num_requests_max) +
+                                                    " requests, the most that it takes"};
+  }
+  auto stream = std::make_shared<StreamState>(request, num_cancels_);
+  auto sequence = std::make_unique<Sequence>(std::move(request), options_.scheduler.block_tokens);
+  if (!inbox_.try_push(Submission{std::move(sequence), stream})) {
+    num_live_.fetch_sub(1, std::memory_order_relaxed);
+    return Error{ErrorCode::kUnavailable, "the engine is shutting down"};
+  }
+  return TokenStream(std::move(stream));
+}
+
+void Engine::start() {
+  CHECK(!thread_.joinable());
+  thread_ = std::thread([this] { run_loop(); });
+}
+
+void Engine::shutdown(Shutdown how) {
+  if (how == Shutdown::kCancel) cancel_all_.store(true, std::memory_order_release);
+  inbox_.close();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Engine::run_loop() {
+  for (;;) {
+    while (step()) {
+    }
+    scheduler_.check_invariants();
+    std::optional<Submission> submission = inbox_.pop();
+    if (!submission) return;  // Closed, and nothing is left.
+    accept(std::move(*submission));
+  }
+}
+
+bool Engine::step() {
+  while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
+  if (scheduler_.num_live() == 0) return false;
+  read_cancellations();
+  const StepPlan& plan = scheduler_.plan(clock_.now());
+  if (!plan.chunks.empty()) run_plan(plan);
+  emit();
+  return true;
+}
+
+void Engine::accept(Submission submission) {
+  const SequenceId id = scheduler_.submit(std::move(submission.sequence));
+  CHECK(streams_[id.index] == nullptr);
+  // Its cancellation may have been counted before anybody could look for it here.
+  if (submission.stream->is_cancelled()) {
+    scheduler_.cancel(id, {.reason = FinishReason::kCancelled});
+  }
+  streams_[id.index] = std::move(submission.stream);
+}
+
+void Engine::read_cancellations() {
+  const bool cancel_all = cancel_all_.load(std::memory_order_acquire);
+  const std::uint64_t num_cancels = num_cancels_->load(std::memory_order_acquire);
+  if (!cancel_all && num_cancels == num_cancels_seen_) return;
+  num_cancels_seen_ = num_cancels;
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    if (streams_[i] == nullptr) continue;
+    if (!cancel_all && !streams_[i]->is_cancelled()) continue;
+    scheduler_.cancel(SequenceId{static_cast<std::uint32_t>(i)},
+                      {.reason = FinishReason::kCancelled});
+  }
+}
+
+void Engine::run_plan(const StepPlan& plan) {
+  result_.reset(plan.chunks.size());
+  const Status status = runner_.run(plan, result_);
+  if (status.ok()) {
+    scheduler_.apply(result_);
+  } else {
+    scheduler_.fail(status.error());
+  }
+}
+
+void Engine::emit() {
+  const StepEvents& events = scheduler_.events();
+  for (const StepEvents::Token& event : events.tokens) {
+    streams_[event.sequence->id.index]->push(result_.samples[event.chunk],
+                                             result_.top_of(event.chunk));
+  }
+  for (const std::unique_ptr<Sequence>& sequence : events.finished) {
+    streams_[sequence->id.index]->finish(*sequence->finish);
+    streams_[sequence->id.index].reset();
+  }
+  const std::size_t num_finished = events.finished.size();
+  scheduler_.clear_events();
+  num_live_.fetch_sub(num_finished, std::memory_order_relaxed);
+}
+
+}  // namespace millrace

@@ -1,0 +1,99 @@
+// The loop: drain the inbox, plan, run, apply, emit. Takes requests from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/bounded_queue.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/model_runner.h"
+#include "engine/request.h"
+#include "engine/scheduler.h"
+#include "engine/token_stream.h"
+#include "memory/block_pool.h"
+
+namespace millrace {
+
+struct EngineOptions {
+  SchedulerOptions scheduler;
+  std::size_t vocabulary = 0;      // V of the model
+  std::size_t context_tokens = 0;  // prompt and generated tokens of one request
+  // Mixed with the request's id when a request brings no seed of its own. Whoever wants a different
+  // text at every start passes something different.
+  std::uint64_t seed = 0;
+};
+
+enum class Shutdown : std::uint8_t {
+  kDrain,   // what was accepted is finished
+  kCancel,  // what was accepted ends as cancelled
+};
+
+// One thread owns all serving state: the one that runs after start(), or the one that calls step()
+// where tests and the simulator turn the loop by hand; never both. submit and shutdown may be
+// called from any thread. Every accepted request ends exactly once, whatever happens.
+class Engine {
+ public:
+  // The pool is the KV cache's; it, the runner and the clock outlive the engine and are used by
+  // nobody else while it runs. kInvalidArgument when an option is outside its limits.
+  static Result<std::unique_ptr<Engine>> create(const EngineOptions& options, BlockPool& pool,
+                                                ModelRunner& runner, const Clock& clock);
+  // Cancels what is live and waits for the thread.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Checks the request, gives it an id and queues it. kInvalidArgument or kTooLarge when it can
+  // never run, kResourceExhausted when too many are live, kUnavailable after shutdown.
+  Result<TokenStream> submit(Request request);
+
+  // Runs the loop on a thread of its own until shutdown.
+  void start();
+  // No new requests from here on. With start(): returns when all streams have ended. By hand: the
+  // next steps end them.
+  void shutdown(Shutdown how);
+
+  // One turn by hand; false when there was nothing to do.
+  bool step();
+
+  const Scheduler& scheduler() const { return scheduler_; }
+  const RequestLimits& request_limits() const { return request_limits_; }
+
+ private:
+  struct Submission {
+    std::unique_ptr<Sequence> sequence;
+    std::shared_ptr<StreamState> stream;  // shared with the client's TokenStream
+  };
+
+  Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runner, const Clock& clock);
+  void run_loop();
+  void accept(Submission submission);
+  void read_cancellations();
+  void run_plan(const StepPlan& plan);
+  void emit();
+
+  const EngineOptions options_;
+  const RequestLimits request_limits_;
+  ModelRunner& runner_;
+  const Clock& clock_;
+
+  // Any thread.
+  BoundedQueue<Submission> inbox_;
+  std::atomic<std::uint64_t> num_submitted_{0};
+  std::atomic<std::size_t> num_live_{0};  // in the inbox or in the scheduler
+  std::atomic<bool> cancel_all_{false};
+  const std::shared_ptr<std::atomic<std::uint64_t>> num_cancels_;  // see StreamState
+
+  // Engine thread.
+  Scheduler scheduler_;
+  StepResult result_;
+  std::vector<std::shared_ptr<StreamState>> streams_;  // by SequenceId
+  std::uint64_t num_cancels_seen_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace millrace

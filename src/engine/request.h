@@ -1,0 +1,50 @@
+// What was asked: immutable once the engine has it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/result.h"
+#include "base/token_id.h"
+#include "engine/sampling_params.h"
+
+namespace millrace {
+
+struct Request {
+  RequestId id;  // given by Engine::submit
+  std::vector<TokenId> prompt;
+  SamplingParams sampling;
+  // Tokens to generate at most; absent: as many as the context and the KV cache hold.
+  std::optional<std::size_t> max_tokens;
+  // No stop token can be drawn before so many tokens.
+  std::size_t min_tokens = 0;
+  // Tokens that end the sequence: the model's own ends of text and the client's. To ignore the
+  // model's ends, leave them out.
+  std::vector<TokenId> stop_ids;
+  // Once this has passed the request ends as it is, before it costs more work.
+  std::optional<TimePoint> deadline;
+};
+
+inline constexpr std::size_t kStopIdsMax = 256;
+
+// What every request is held against, before it is queued.
+struct RequestLimits {
+  std::size_t vocabulary = 0;
+  std::size_t context_tokens = 0;  // prompt and generated tokens together
+  std::size_t cache_tokens = 0;    // slots of the whole KV cache
+};
+
+// The request with max_tokens filled in; kInvalidArgument or kTooLarge naming what was found and
+// what is allowed. A request that passes can always run, alone if need be.
+Result<Request> checked_request(Request request, const RequestLimits& limits);
+
+// KV slots that the request fills at most. The last token is never computed.
+inline std::size_t cache_tokens_max(const Request& request) {
+  return request.prompt.size() + *request.max_tokens - 1;
+}
+
+}  // namespace millrace

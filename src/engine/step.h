@@ -1,0 +1,81 @@
+// What passes between scheduler and runner: the decision for one step, and what came of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/check.h"
+#include "base/token_id.h"
+#include "engine/sampling_params.h"
+#include "engine/sequence.h"
+
+namespace millrace {
+
+// Tokens [num_computed, num_computed + num_tokens) of a sequence. Its blocks cover them.
+struct PlannedChunk {
+  const Sequence* sequence = nullptr;  // borrowed until the step is applied
+  std::size_t num_computed = 0;
+  std::size_t num_tokens = 0;
+
+  bool samples = false;  // it reaches the last known token, so the next one is drawn
+};
+
+struct StepPlan {
+  std::vector<PlannedChunk>
+      chunks;  // decodes, then prompts, then newly admitted ones; each by arrival
+  std::vector<const Sequence*> preempted;  // lost their blocks to older ones; wait again
+  std::size_t num_tokens = 0;              // sum over chunks
+  std::size_t num_samples = 0;             // chunks that draw a token
+
+  void clear() {
+    chunks.clear();
+    preempted.clear();
+    num_tokens = 0;
+    num_samples = 0;
+  }
+};
+
+enum class SampleOutcome : std::uint8_t {
+  kNone,         // the chunk does not reach the sequence's end
+  kToken,        // a token was drawn
+  kBadLogits,    // the model gave a NaN or an infinity
+  kNoCandidate,  // bias and min_tokens left no token to draw
+};
+
+struct TokenLogprob {
+  TokenId token = 0;
+  float logprob = 0;
+};
+
+struct SampledToken {
+  SampleOutcome outcome = SampleOutcome::kNone;
+  TokenId token = 0;
+  float logprob = 0;          // only when the request asks for it
+  std::uint32_t num_top = 0;  // alternatives in StepResult::top
+};
+
+// One entry per chunk of the plan, in its order.
+struct StepResult {
+  std::vector<SampledToken> samples;
+  std::vector<TokenLogprob> top;  // [chunks, kTopLogprobsMax], likeliest first
+
+  explicit StepResult(std::size_t num_chunks_max) {
+    samples.reserve(num_chunks_max);
+    top.reserve(num_chunks_max * kTopLogprobsMax);
+  }
+  void reset(std::size_t num_chunks) {
+    samples.assign(num_chunks, SampledToken{});
+    top.resize(num_chunks * kTopLogprobsMax);
+  }
+  std::span<TokenLogprob> top_space(std::size_t chunk) {
+    return std::span(top).subspan(chunk * kTopLogprobsMax, kTopLogprobsMax);
+  }
+  std::span<const TokenLogprob> top_of(std::size_t chunk) const {
+    CHECK(samples[chunk].num_top <= kTopLogprobsMax);
+    return std::span(top).subspan(chunk * kTopLogprobsMax, samples[chunk].num_top);
+  }
+};
+
+}  // namespace millrace

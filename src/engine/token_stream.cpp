@@ -1,0 +1,87 @@
+// The queue of one request's tokens between the engine and its client.
+#include "engine/token_stream.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace millrace {
+
+StreamState::StreamState(const Request& request,
+                         std::shared_ptr<std::atomic<std::uint64_t>> num_cancels)
+    : id_(request.id),
+      top_logprobs_(request.sampling.top_logprobs),
+      num_cancels_(std::move(num_cancels)) {
+  const std::size_t num_tokens_max = *request.max_tokens;
+  tokens_.reserve(num_tokens_max);
+  if (!top_logprobs_) return;
+  logprobs_.reserve(num_tokens_max);
+  top_.reserve(num_tokens_max * *top_logprobs_);
+}
+
+void StreamState::push(const SampledToken& token, std::span<const TokenLogprob> top) {
+  {
+    const std::lock_guard lock(mutex_);
+    CHECK(!finish_);
+    CHECK(tokens_.size() < tokens_.capacity());
+    tokens_.push_back(token.token);
+    if (top_logprobs_) {
+      CHECK(top.size() == *top_logprobs_);
+      logprobs_.push_back(token.logprob);
+      top_.insert(top_.end(), top.begin(), top.end());
+    }
+  }
+  changed_.notify_one();
+}
+
+void StreamState::finish(const Finish& finish) {
+  {
+    const std::lock_guard lock(mutex_);
+    CHECK(!finish_);  // Every request ends once.
+    finish_ = finish;
+  }
+  changed_.notify_one();
+}
+
+void StreamState::cancel() {
+  cancelled_.store(true, std::memory_order_release);
+  num_cancels_->fetch_add(1, std::memory_order_release);
+}
+
+std::optional<GeneratedToken> StreamState::pop(std::optional<Duration> wait_max) {
+  std::unique_lock lock(mutex_);
+  const auto has_news = [this] { return num_popped_ < tokens_.size() || finish_.has_value(); };
+  if (!wait_max) {
+    changed_.wait(lock, has_news);
+  } else if (*wait_max > Duration{0}) {
+    changed_.wait_for(lock, *wait_max, has_news);
+  }
+  if (num_popped_ == tokens_.size()) return std::nullopt;
+  return token_at(num_popped_++);
+}
+
+GeneratedToken StreamState::token_at(std::size_t index) const {
+  GeneratedToken token{.token = tokens_[index], .logprob = std::nullopt, .top = {}};
+  if (top_logprobs_) {
+    token.logprob = logprobs_[index];
+    // Capacity was reserved for the whole request, so what is pushed later moves nothing.
+    token.top = std::span(top_).subspan(index * *top_logprobs_, *top_logprobs_);
+  }
+  return token;
+}
+
+std::optional<Finish> StreamState::finished() const {
+  const std::lock_guard lock(mutex_);
+  return finish_;
+}
+
+TokenStream& TokenStream::operator=(TokenStream&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+
+TokenStream::~TokenStream() {
+  if (state_ != nullptr) state_->cancel();
+}
+
+}  // namespace millrace

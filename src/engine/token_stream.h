@@ -1,0 +1,91 @@
+// The client's end of one request: its tokens as they come, how it ended, and a way to end it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/token_id.h"
+#include "engine/finish.h"
+#include "engine/request.h"
+#include "engine/step.h"
+
+namespace millrace {
+
+struct GeneratedToken {
+  TokenId token = 0;
+  std::optional<float> logprob;       // when the request asked for log-probabilities
+  std::span<const TokenLogprob> top;  // likeliest first; valid as long as the stream
+};
+
+// The two ends' common state. Room for every token that the request can give is reserved when it is
+// made, so the engine never waits for a slow client and never allocates for one.
+class StreamState {
+ public:
+  StreamState(const Request& request, std::shared_ptr<std::atomic<std::uint64_t>> num_cancels);
+
+  // The engine's side.
+  void push(const SampledToken& token, std::span<const TokenLogprob> top);
+  void finish(const Finish& finish);
+  bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+
+  // The client's side.
+  RequestId id() const { return id_; }
+  void cancel();
+  std::optional<GeneratedToken> pop(std::optional<Duration> wait_max);
+  std::optional<Finish> finished() const;
+
+ private:
+  GeneratedToken token_at(std::size_t index) const;
+
+  const RequestId id_;
+  const std::optional<std::uint32_t> top_logprobs_;
+  // Shared with the engine, which looks for cancelled streams only when the count has moved; a
+  // stream may outlive the engine.
+  const std::shared_ptr<std::atomic<std::uint64_t>> num_cancels_;
+  std::atomic<bool> cancelled_{false};
+
+  mutable std::mutex mutex_;  // Guards what follows.
+  std::condition_variable changed_;
+  std::vector<TokenId> tokens_;
+  std::vector<float> logprobs_;    // one per token when asked for
+  std::vector<TokenLogprob> top_;  // top_logprobs_ per token when asked for
+  std::size_t num_popped_ = 0;
+  std::optional<Finish> finish_;
+};
+
+// Owned by the client; one client thread at a time. A stream that is dropped cancels its request.
+class TokenStream {
+ public:
+  explicit TokenStream(std::shared_ptr<StreamState> state) : state_(std::move(state)) {}
+  TokenStream(TokenStream&&) noexcept = default;
+  TokenStream& operator=(TokenStream&& other) noexcept;
+  ~TokenStream();
+
+  RequestId id() const { return state_->id(); }
+
+  // The next token. Waits for it; nothing when the stream has ended and every token was taken.
+  std::optional<GeneratedToken> pop() { return state_->pop(std::nullopt); }
+  // The same without waiting, or waiting so long at most: nothing may also mean "not yet".
+  std::optional<GeneratedToken> try_pop() { return state_->pop(Duration{0}); }
+  std::optional<GeneratedToken> pop_for(Duration wait_max) { return state_->pop(wait_max); }
+
+  // How the request ended; nothing while it runs. Tokens may still be waiting to be taken.
+  std::optional<Finish> finished() const { return state_->finished(); }
+
+  // Asks for the end. The engine frees everything at its next step.
+  void cancel() { state_->cancel(); }
+
+ private:
+  std::shared_ptr<StreamState> state_;
+};
+
+}  // namespace millrace
