@@ -7,16 +7,16 @@
 namespace millrace {
 
 std::string commit_text() {
-  return std::string(kVersionCommit);
+  return std::string(kCommit);
 }
 
 std::string version_text() {
   std::string rows;
   for (const CpuKernels* row : runnable_cpu_kernels())
     rows += (rows.empty() ? "" : ", ") + std::string(row->isa);
-  return "millrace " + std::string(kVersionNumber) + " (commit " + commit_text() + ", " +
-         std::string(kVersionBuildType) + " build, " + std::string(kVersionCompiler) +
-         ")\nkernels: " + rows + " (best first)";
+  return "millrace " + std::string(kVersion) + " (commit " + commit_text() + ", " +
+         std::string(kBuildType) + " build, " + std::string(kCompiler) + ")\nkernels: " + rows +
+         " (best first)";
 }
 
 }  // namespace millrace

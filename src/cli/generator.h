@@ -1,0 +1,100 @@
+// A model with its engine and text side, ready to continue prompts one at a time.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/function_ref.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "cli/model_session.h"
+#include "cli/model_text.h"
+#include "engine/decoder_runner.h"
+#include "engine/engine.h"
+#include "memory/block_pool.h"
+#include "text/detokenizer.h"
+
+namespace millrace {
+
+struct GenerationOptions {
+  SamplingParams sampling;
+  std::optional<std::size_t> max_tokens;
+  std::size_t min_tokens = 0;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+};
+
+struct Generation {
+  std::string text;
+  std::string finish_reason;  // "stop", "length", "cancelled"
+  std::vector<TokenId> prompt_ids;
+  std::vector<TokenId> ids;
+  std::vector<GeneratedToken> tokens;  // with log-probabilities when they were asked for
+  double first_token_seconds = 0.0;    // from submission
+  double total_seconds = 0.0;
+};
+
+// One thread calls it; the engine has its own. Stays where it is made.
+class Generator {
+ public:
+  static Result<std::unique_ptr<Generator>> open(const ModelOptions& options);
+  ~Generator();
+
+  // Streams pieces of text to `sink` as they become certain. Ends early, as "cancelled", when
+  // `interrupted` turns true. `position` says whether the text begins anew or goes on.
+  Result<Generation> generate(const std::vector<TokenId>& prompt, const GenerationOptions& options,
+                              StreamPosition position, const std::atomic<bool>& interrupted,
+                              FunctionRef<void(const std::string&)> sink);
+
+  const ModelText& text() const { return text_; }
+  ModelSession& session() { return *session_; }
+  double load_seconds() const { return load_seconds_; }
+  // generation_config.json's temperature, top_p and top_k, where the model brings one.
+  SamplingParams default_sampling() const { return default_sampling_; }
+
+ private:
+  Generator(std::unique_ptr<ModelSession> session, ModelText text);
+  Status start_engine();
+  Result<TokenStream> submit(const std::vector<TokenId>& prompt, const GenerationOptions& options);
+
+  SystemClock clock_;
+  std::unique_ptr<ModelSession> session_;
+  ModelText text_;
+  SamplingParams default_sampling_;
+  double load_seconds_ = 0.0;
+  std::optional<BlockPool> pool_;
+  std::unique_ptr<DecoderRunner> runner_;
+  std::unique_ptr<Engine> engine_;
+  // The last request's stream: spans in Generation::tokens point into it.
+  std::optional<TokenStream> stream_;
+};
+
+// How the terminal's or a script's prompt becomes ids: through the chat template where the model
+// has one.
+class PromptBuilder {
+ public:
+  // `template_override` is Jinja source; `is_raw` leaves the template out.
+  static Result<PromptBuilder> create(const ModelText& text,
+                                      const std::optional<std::string>& template_override,
+                                      bool is_raw);
+
+  bool is_chat() const { return template_.has_value(); }
+  // A bare text, with the tokeniser's own bos.
+  Result<std::vector<TokenId>> completion(const std::string& prompt) const;
+  // A conversation of OpenAI-like messages, ending where the assistant speaks.
+  Result<std::vector<TokenId>> chat(const OrderedJson& messages) const;
+  Result<std::string> render(const OrderedJson& messages) const;
+
+ private:
+  explicit PromptBuilder(const ModelText& text) : text_(&text) {}
+
+  const ModelText* text_;
+  std::optional<ChatTemplate> template_;
+};
+
+}  // namespace millrace
