@@ -18,6 +18,9 @@ namespace millrace {
 // beside a llama2.c file.
 Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint);
 
+// The same for a path that need not be a whole model: a folder with tokeniser files will do.
+Result<TokenizerSpec> load_tokenizer_spec_at(const std::string& path);
+
 struct ModelText {
   Tokenizer tokenizer;
   std::optional<std::string> chat_template;  // Jinja source of the default one

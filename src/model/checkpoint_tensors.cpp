@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "formats/decode.h"
+
 namespace millrace {
 namespace {
 
@@ -65,9 +67,17 @@ std::size_t CheckpointTensors::paired_head_dim(const TensorKey& key) const {
   return spec_->layers[key.layer].attention.head_dim;
 }
 
+Status CheckpointTensors::check_type(const SourceTensor& tensor) const {
+  if (can_decode(tensor.dtype)) return Ok{};
+  return Error{ErrorCode::kUnsupported, source().path() + ": tensor " + std::string(tensor.name) +
+                                            " is of type " + std::string(dtype_name(tensor.dtype)) +
+                                            ", which holds no weights"};
+}
+
 Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t num_rows,
                                                std::size_t num_cols) const {
   const SourceTensor source = TRY(checkpoint_->weights().tensor(name_of(key)));
+  TRY(check_type(source));
   const bool stacked = is_expert(key.role) && checkpoint_->kind() == CheckpointKind::kGguf;
   const std::size_t num_experts = stacked ? spec_->layers[key.layer].feed_forward.num_experts : 1;
   const Shape expected =
@@ -87,6 +97,7 @@ Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t
 Result<StoredTensor> CheckpointTensors::vector(const TensorKey& key,
                                                std::size_t num_elements) const {
   const SourceTensor source = TRY(checkpoint_->weights().tensor(name_of(key)));
+  TRY(check_type(source));
   const Shape expected = {num_elements};
   if (source.shape != expected) return wrong_shape(*this, key, source.shape, to_string(expected));
   if (is_block_type(source.dtype)) {

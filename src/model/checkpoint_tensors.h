@@ -54,6 +54,7 @@ class CheckpointTensors {
   std::string name_of(const TensorKey& key) const;
 
  private:
+  Status check_type(const SourceTensor& tensor) const;
   std::size_t paired_head_dim(const TensorKey& key) const;
 
   const Checkpoint* checkpoint_;

@@ -51,8 +51,8 @@ void fill_matrix(KernelContext& context, const WeightSlot& slot, std::byte* byte
     if (can_pack(stored.dtype, slot.format)) {
       pack_rows(ConstTensorView(scratch.rows.data(), stored.dtype, shape), begin, matrix);
     } else {
-      decode_elements(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()),
-                      scratch.decoded.data());
+      decode(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()),
+             std::span(scratch.decoded).first(count * stored.num_cols));
       pack_rows(view_of<const float>(scratch.decoded.data(), shape), begin, matrix);
     }
   }
@@ -61,7 +61,8 @@ void fill_matrix(KernelContext& context, const WeightSlot& slot, std::byte* byte
 void fill_vector(const WeightSlot& slot, std::byte* bytes) {
   std::vector<std::byte> elements(slot.stored.bytes.size());
   read_rows(slot.stored, 0, slot.stored.num_rows, elements.data());
-  decode_elements(slot.stored.dtype, elements, reinterpret_cast<float*>(bytes + slot.offset));
+  auto* values = reinterpret_cast<float*>(bytes + slot.offset);
+  decode(slot.stored.dtype, elements, std::span(values, slot.stored.num_rows));
 }
 
 // Where the views of one layer's tensors go.

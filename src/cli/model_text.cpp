@@ -1,0 +1,94 @@
+// Finding and loading a model's tokeniser and chat template.
+#include "cli/model_text.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "formats/tokenizer_files.h"
+
+namespace millrace {
+namespace {
+
+std::optional<std::string> text_of(const Tokenizer& tokenizer, const TokenizerSpec& spec,
+                                   std::optional<TokenId> id) {
+  if (!id) return std::nullopt;
+  for (const AddedToken& token : spec.added_tokens) {
+    if (token.id == *id) return token.content;
+  }
+  if (*id < spec.pieces.size()) return spec.pieces[*id].text;
+  return std::string(tokenizer.piece(*id));
+}
+
+// The nameless template or the one called "default".
+std::optional<std::string> default_template(const TokenizerSpec& spec) {
+  for (const std::string_view wanted : {"", "default"}) {
+    for (const TokenizerSpec::NamedTemplate& named : spec.chat_templates) {
+      if (named.name == wanted) return named.source;
+    }
+  }
+  return std::nullopt;
+}
+
+const char* model_name(const TokenizerSpec& spec) {
+  switch (spec.model) {
+    case TokenizerModel::kBpe:
+      return "BPE";
+    case TokenizerModel::kUnigram:
+      return "Unigram";
+    case TokenizerModel::kWordPiece:
+      return "WordPiece";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint) {
+  if (checkpoint.kind() == CheckpointKind::kGguf) {
+    return tokenizer_spec_from_gguf(*checkpoint.gguf_metadata(), checkpoint.path());
+  }
+  return load_tokenizer_spec(checkpoint.folder());
+}
+
+Result<TokenizerSpec> load_tokenizer_spec_at(const std::string& path) {
+  if (is_directory(path)) return load_tokenizer_spec(path);
+  return load_model_tokenizer_spec(TRY(open_checkpoint(path)));
+}
+
+Result<ModelText> load_model_text(const Checkpoint& checkpoint) {
+  TokenizerSpec spec = TRY(load_model_tokenizer_spec(checkpoint));
+  Tokenizer tokenizer = TRY(Tokenizer::create(spec));
+  ModelText text{.tokenizer = std::move(tokenizer),
+                 .chat_template = default_template(spec),
+                 .bos_text = std::nullopt,
+                 .eos_text = std::nullopt};
+  text.bos_text = text_of(text.tokenizer, spec, spec.bos_id);
+  text.eos_text = text_of(text.tokenizer, spec, spec.eos_id);
+  return text;
+}
+
+Result<OrderedJson> describe_tokenizer(const Checkpoint& checkpoint) {
+  const TokenizerSpec spec = TRY(load_model_tokenizer_spec(checkpoint));
+  const ModelText text = TRY(load_model_text(checkpoint));
+  OrderedJson json = {{"kind", model_name(spec)}, {"tokens", text.tokenizer.num_tokens()}};
+  if (text.bos_text) json["bos"] = *text.bos_text;
+  if (text.eos_text) json["eos"] = *text.eos_text;
+  json["end_of_generation"] = OrderedJson::array();
+  for (const TokenId id : text.tokenizer.end_of_generation_ids()) {
+    json["end_of_generation"].push_back(text_of(text.tokenizer, spec, id).value_or(""));
+  }
+  json["chat_template"] =
+      text.chat_template ? OrderedJson(*text.chat_template) : OrderedJson(nullptr);
+  return json;
+}
+
+std::string tokenizer_line(const OrderedJson& description) {
+  std::string line = description["kind"].get<std::string>() + " of " +
+                     std::to_string(description["tokens"].get<std::size_t>()) + " tokens";
+  if (description.contains("bos")) line += ", begins with " + description["bos"].get<std::string>();
+  if (description.contains("eos")) line += ", ends with " + description["eos"].get<std::string>();
+  return line +
+         (description["chat_template"].is_null() ? "; no chat template" : "; has a chat template");
+}
+
+}  // namespace millrace
