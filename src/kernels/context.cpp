@@ -1,0 +1,20 @@
+// Runs a step on every rank of the team.
+#include "kernels/context.h"
+
+#include "base/check.h"
+
+namespace millrace {
+
+void run_step(KernelContext& context, FunctionRef<void(KernelContext&)> step) {
+  CHECK(context.num_ranks_ == 1);  // A step inside a step would wait for ranks that never come.
+  ThreadTeam& team = *context.team_;
+  const auto run_rank = [&context, &team, &step](std::size_t rank) {
+    KernelContext of_rank = context;
+    of_rank.rank_ = rank;
+    of_rank.num_ranks_ = team.num_threads();
+    step(of_rank);
+  };
+  team.run(run_rank);
+}
+
+}  // namespace millrace

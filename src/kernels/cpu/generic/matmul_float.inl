@@ -1,0 +1,119 @@
+// Matrix product with f32, f16 and bf16 weights. Included once per instruction set.
+
+// Depth of a block whose weights are widened to f32 once for many rows: 256 x 16 x 4 bytes = 16 KB,
+// half of the smallest L1.
+inline constexpr std::size_t kBlockDepth = 256;
+// How far ahead of the loads a single pass asks for weights.
+inline constexpr std::size_t kPrefetchBytes = 2048;
+
+// sums[r, p, 0..15] += sum_k x[r, k] * panel p [k, 0..15], for Rows rows and Panels panels.
+template <std::size_t Rows, std::size_t Panels, class Weight>
+static inline void float_tile(const float* x, std::size_t x_stride, const Weight* weights,
+                              std::size_t panel_stride, std::size_t depth, float* sums) {
+  constexpr std::size_t kWidth = Panels * kVectors;
+  Floats acc[Rows][kWidth];
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t v = 0; v < kWidth; ++v) acc[r][v] = load(sums + (r * kWidth + v) * kLanes);
+  }
+  for (std::size_t k = 0; k < depth; ++k) {
+    Floats w[kWidth];
+    for (std::size_t p = 0; p < Panels; ++p) {
+      const Weight* line = weights + p * panel_stride + k * kPanelRows;
+      for (std::size_t v = 0; v < kVectors; ++v) w[p * kVectors + v] = load(line + v * kLanes);
+    }
+    for (std::size_t r = 0; r < Rows; ++r) {
+      const Floats xs = broadcast(x[r * x_stride + k]);
+      for (std::size_t v = 0; v < kWidth; ++v) acc[r][v] = fma(xs, w[v], acc[r][v]);
+    }
+  }
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t v = 0; v < kWidth; ++v) store(sums + (r * kWidth + v) * kLanes, acc[r][v]);
+  }
+}
+
+// Few rows: the whole depth in one pass, straight from the packed weights, Panels panels at once so
+// that enough sums are under way to hide the latency of a multiply-add.
+template <std::size_t Rows, std::size_t Panels, class Weight>
+static inline void direct_panels(const MatmulRange& range, std::size_t panel) {
+  const std::size_t depth = range.weight->num_cols;
+  const std::size_t panel_stride = depth * kPanelRows;
+  const Weight* weights =
+      reinterpret_cast<const Weight*>(range.weight->data) + panel * panel_stride;
+  float sums[Rows * Panels * kPanelRows] = {};
+  float_tile<Rows, Panels>(range.x, range.x_stride, weights, panel_stride, depth, sums);
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t p = 0; p < Panels; ++p) {
+      finish_row(range, r, panel + p, sums + (r * Panels + p) * kPanelRows);
+    }
+  }
+}
+
+template <std::size_t Rows, class Weight>
+static inline void direct_rows(const MatmulRange& range) {
+  constexpr std::size_t kPanels =
+      kDirectSums / (Rows * kVectors) == 0 ? 1 : kDirectSums / (Rows * kVectors);
+  std::size_t panel = range.panel_begin;
+  for (; panel + kPanels <= range.panel_end; panel += kPanels) {
+    direct_panels<Rows, kPanels, Weight>(range, panel);
+  }
+  for (; panel < range.panel_end; ++panel) direct_panels<Rows, 1, Weight>(range, panel);
+}
+
+// Rows is counted down at compile time to the number at hand.
+template <class Weight, std::size_t Rows = kTileRows>
+static inline void direct(const MatmulRange& range) {
+  if (range.num_rows == Rows) return direct_rows<Rows, Weight>(range);
+  if constexpr (Rows > 1) direct<Weight, Rows - 1>(range);
+}
+
+template <std::size_t Rows = kTileRows>
+static inline void block_tile(std::size_t num_rows, const float* x, std::size_t x_stride,
+                              const float* weights, std::size_t depth, float* sums) {
+  if (num_rows == Rows) return float_tile<Rows, 1>(x, x_stride, weights, 0, depth, sums);
+  if constexpr (Rows > 1) block_tile<Rows - 1>(num_rows, x, x_stride, weights, depth, sums);
+}
+
+template <class Weight>
+static inline const float* widened(const Weight* weights, std::size_t count, float* scratch) {
+  if constexpr (std::is_same_v<Weight, float>) {
+    return weights;
+  } else {
+    for (std::size_t i = 0; i < count; i += kLanes) store(scratch + i, load(weights + i));
+    return scratch;
+  }
+}
+
+// Many rows of one panel: block after block of the depth, its weights widened once and kept in L1
+// while all rows of the block pass over them.
+template <class Weight>
+static inline void blocked_panel(const MatmulRange& range, std::size_t panel, std::size_t row_begin,
+                                 std::size_t row_end) {
+  alignas(64) float scratch[kBlockDepth * kPanelRows];
+  alignas(64) float sums[kBlockRows * kPanelRows] = {};
+  const std::size_t depth = range.weight->num_cols;
+  const Weight* weights =
+      reinterpret_cast<const Weight*>(range.weight->data) + panel * depth * kPanelRows;
+  for (std::size_t k = 0; k < depth; k += kBlockDepth) {
+    const std::size_t count = depth - k < kBlockDepth ? depth - k : kBlockDepth;
+    const float* block = widened(weights + k * kPanelRows, count * kPanelRows, scratch);
+    for (std::size_t row = row_begin; row < row_end; row += kTileRows) {
+      block_tile(row_end - row < kTileRows ? row_end - row : kTileRows,
+                 range.x + row * range.x_stride + k, range.x_stride, block, count,
+                 sums + (row - row_begin) * kPanelRows);
+    }
+  }
+  for (std::size_t row = row_begin; row < row_end; ++row) {
+    finish_row(range, row, panel, sums + (row - row_begin) * kPanelRows);
+  }
+}
+
+template <class Weight>
+static void matmul_float(const MatmulRange& range) {
+  if (range.num_rows <= kTileRows) return direct<Weight>(range);
+  for (std::size_t row = 0; row < range.num_rows; row += kBlockRows) {
+    const std::size_t end = range.num_rows - row < kBlockRows ? range.num_rows : row + kBlockRows;
+    for (std::size_t panel = range.panel_begin; panel < range.panel_end; ++panel) {
+      blocked_panel<Weight>(range, panel, row, end);
+    }
+  }
+}

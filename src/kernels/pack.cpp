@@ -1,0 +1,144 @@
+// Packs the rows of float matrices into panels, and reads packed rows back.
+#include "kernels/pack.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/check.h"
+#include "kernels/pack_groups.h"
+
+namespace millrace {
+namespace {
+
+// Columns that are turned at once: 16 rows x 64 columns of f32 are 4 KB, well inside L1.
+constexpr std::size_t kBlockCols = 64;
+
+template <class From, class To>
+To convert(From value) {
+  if constexpr (std::is_same_v<From, To>) {
+    return value;
+  } else {
+    float wide = 0;
+    if constexpr (std::is_same_v<From, float>) {
+      wide = value;
+    } else {
+      wide = to_float(value);
+    }
+    if constexpr (std::is_same_v<To, float>) {
+      return wide;
+    } else if constexpr (std::is_same_v<To, Float16>) {
+      return to_float16(wide);
+    } else {
+      return to_bfloat16(wide);
+    }
+  }
+}
+
+// One panel: rows [0, num_rows) of the source, at most 16, every column.
+template <class From, class To>
+void pack_float_panel(ConstTensorView source, std::size_t first, std::size_t num_rows, To* panel) {
+  const std::size_t num_cols = source.row_elements();
+  for (std::size_t col = 0; col < num_cols; col += kBlockCols) {
+    const std::size_t count = std::min(kBlockCols, num_cols - col);
+    for (std::size_t r = 0; r < num_rows; ++r) {
+      const From* from = source.row<From>(first + r) + col;
+      To* to = panel + col * kPanelRows + r;
+      for (std::size_t c = 0; c < count; ++c) to[c * kPanelRows] = convert<From, To>(from[c]);
+    }
+  }
+}
+
+template <class From, class To>
+void pack_float_rows(ConstTensorView source, std::size_t first_row, PackedMatrix& matrix) {
+  const PanelLayout layout = panel_layout(matrix.format, matrix.num_cols);
+  for (std::size_t r = 0; r < source.num_rows(); r += kPanelRows) {
+    std::byte* panel = matrix.data + (first_row + r) / kPanelRows * layout.panel_bytes;
+    pack_float_panel<From, To>(source, r, std::min(kPanelRows, source.num_rows() - r),
+                               reinterpret_cast<To*>(panel));
+  }
+}
+
+template <class From>
+void pack_any(ConstTensorView source, std::size_t first_row, PackedMatrix& matrix) {
+  switch (matrix.format) {
+    case WeightFormat::kF32:
+      return pack_float_rows<From, float>(source, first_row, matrix);
+    case WeightFormat::kF16:
+      return pack_float_rows<From, Float16>(source, first_row, matrix);
+    case WeightFormat::kBF16:
+      return pack_float_rows<From, BFloat16>(source, first_row, matrix);
+    case WeightFormat::kInt8:
+    case WeightFormat::kInt4:
+    case WeightFormat::kInt4Min:
+      return pack_group_rows(source, first_row, matrix);
+  }
+}
+
+template <class Element>
+void unpack_float_row(const std::byte* panel, std::size_t lane, std::size_t num_cols,
+                      float* values) {
+  const auto* elements = reinterpret_cast<const Element*>(panel) + lane;
+  for (std::size_t c = 0; c < num_cols; ++c) {
+    values[c] = convert<Element, float>(elements[c * kPanelRows]);
+  }
+}
+
+}  // namespace
+
+bool can_pack(DType source, WeightFormat format) {
+  switch (source) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+      return true;
+    case DType::kQ8_0:
+      return format == WeightFormat::kInt8;
+    case DType::kQ4_0:
+      return format == WeightFormat::kInt4;
+    case DType::kQ4_1:
+      return format == WeightFormat::kInt4Min;
+    default:
+      return false;
+  }
+}
+
+void pack_rows(ConstTensorView source, std::size_t first_row, PackedMatrix& matrix) {
+  CHECK(can_pack(source.dtype, matrix.format));
+  CHECK(source.shape.rank() == 2);
+  CHECK(source.shape[1] == matrix.num_cols);
+  CHECK(first_row % kPanelRows == 0);
+  CHECK(first_row + source.num_rows() <= matrix.num_rows);
+  CHECK(!needs_quantized_rows(matrix.format) || matrix.num_cols % kWeightGroup == 0);
+  switch (source.dtype) {
+    case DType::kF32:
+      return pack_any<float>(source, first_row, matrix);
+    case DType::kF16:
+      return pack_any<Float16>(source, first_row, matrix);
+    case DType::kBF16:
+      return pack_any<BFloat16>(source, first_row, matrix);
+    default:
+      return pack_group_rows(source, first_row, matrix);
+  }
+}
+
+void unpack_row(const PackedMatrix& matrix, std::size_t row, float* values) {
+  CHECK(row < matrix.num_rows);
+  const PanelLayout layout = panel_layout(matrix.format, matrix.num_cols);
+  const std::byte* panel = matrix.data + row / kPanelRows * layout.panel_bytes;
+  const std::size_t lane = row % kPanelRows;
+  switch (matrix.format) {
+    case WeightFormat::kF32:
+      return unpack_float_row<float>(panel, lane, matrix.num_cols, values);
+    case WeightFormat::kF16:
+      return unpack_float_row<Float16>(panel, lane, matrix.num_cols, values);
+    case WeightFormat::kBF16:
+      return unpack_float_row<BFloat16>(panel, lane, matrix.num_cols, values);
+    case WeightFormat::kInt8:
+    case WeightFormat::kInt4:
+    case WeightFormat::kInt4Min:
+      return unpack_group_row(matrix, panel, lane, values);
+  }
+}
+
+}  // namespace millrace

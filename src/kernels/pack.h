@@ -1,0 +1,72 @@
+// Where each weight lies inside a packed matrix: the layouts that every row's kernels stream.
+//
+// A matrix [N, P] is cut into panels of kPanelRows = 16 outputs, one after the other; the last is
+// padded with zeros. Inside a panel the 16 outputs lie side by side, so that one vector load feeds
+// 16 sums and no sum ever crosses lanes.
+//
+//   f32, f16, bf16     one k after the other:
+//
+//     k = 0              k = 1                   k = P - 1
+//     | w0 w1 … w15 |    | w0 w1 … w15 |    …    | w0 w1 … w15 |            16 elements each
+//
+//   int8               scales first, padded to 64 bytes, then groups of 32 k:
+//
+//     | g0: s0 … s15 | g1: s0 … s15 | … | pad |  f16, 32 bytes per group
+//     | group 0: quad 0 … quad 7 | group 1 | …   512 bytes per group
+//       quad i:  | w0: k=4i..4i+3 | w1: k=4i..4i+3 | … | w15 |     64 bytes, each q + 128
+//       (unsigned)
+//
+//   int4, int4-min     the same with half the quants; int4-min has the group's minima after its
+//                      scales:
+//
+//     | g0: s0 … s15 (m0 … m15) | g1: … | pad |  f16, 32 (64) bytes per group
+//     | group 0: chunk 0 … chunk 3 | group 1 | … 256 bytes per group
+//       chunk i: | w0: 4 bytes | w1: 4 bytes | … | w15 |           64 bytes
+//                byte j of a weight row: low nibble k = 8i + j, high nibble k = 8i + 4 + j
+//
+// Four consecutive k of one output fill a 32-bit lane because that is what x86's and ARM's 8-bit
+// dot products take. int8 is stored with an offset of 128: with unsigned weights vpdpbusd and
+// vpmaddubsw take the signed activations as they are, and 128 times the group's activation sum,
+// which every row of QuantizedRows carries, takes the offset out again, exactly. int4's q - 8 works
+// the same way.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/packed_matrix.h"
+
+namespace millrace {
+
+inline constexpr std::size_t kPackedAlignment = 64;
+
+struct PanelLayout {
+  std::size_t scale_bytes = 0;        // All scales and minima of a panel, padded; 0 for floats.
+  std::size_t group_scale_bytes = 0;  // Scales and minima of one group.
+  std::size_t group_bytes = 0;        // Quants of one group of 32 k; elements of one k for floats.
+  std::size_t panel_bytes = 0;        // Distance between panels.
+};
+
+inline std::size_t weight_element_bytes(WeightFormat format) {
+  return format == WeightFormat::kF32 ? 4 : 2;
+}
+
+inline PanelLayout panel_layout(WeightFormat format, std::size_t num_cols) {
+  if (!needs_quantized_rows(format)) {
+    const std::size_t bytes = kPanelRows * weight_element_bytes(format);
+    return {.group_bytes = bytes, .panel_bytes = bytes * num_cols};
+  }
+  const std::size_t num_groups = num_cols / kWeightGroup;
+  PanelLayout layout;
+  layout.group_scale_bytes = kPanelRows * 2 * (format == WeightFormat::kInt4Min ? 2 : 1);
+  layout.scale_bytes = (num_groups * layout.group_scale_bytes + kPackedAlignment - 1) /
+                       kPackedAlignment * kPackedAlignment;
+  layout.group_bytes = kPanelRows * kWeightGroup / (format == WeightFormat::kInt8 ? 1 : 2);
+  layout.panel_bytes = layout.scale_bytes + num_groups * layout.group_bytes;
+  return layout;
+}
+
+inline std::size_t num_panels(const PackedMatrix& matrix) {
+  return (matrix.num_rows + kPanelRows - 1) / kPanelRows;
+}
+
+}  // namespace millrace
