@@ -61,6 +61,7 @@ TEST(Json, LimitsDepthAndSizeAndNamesTheFile) {
   EXPECT_TRUE(parse_json("{\"a\": [1, 2]}", "x").ok());
   EXPECT_FALSE(parse_json("{\"a\": NaN}", "x").ok());
   EXPECT_FALSE(parse_json("{} trailing", "x").ok());
+  EXPECT_FALSE(parse_json(std::string_view("{}\0trailing", 11), "x").ok());
   const auto deep = parse_json(std::string(100'000, '['), "x.json");
   ASSERT_FALSE(deep.ok());
   EXPECT_EQ(deep.error().message, "x.json: JSON nested 100000 deep exceeds 64");

@@ -35,6 +35,11 @@ Result<AnyJson> parse_within(std::string_view text, const std::string& name,
     return Error{ErrorCode::kTooLarge, name + ": JSON of " + std::to_string(text.size()) +
                                            " bytes exceeds " + std::to_string(limits.bytes_max)};
   }
+  // nlohmann's parser takes a zero byte for the end of the text and ignores what follows.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    return Error{ErrorCode::kCorruptData,
+                 name + ": not valid JSON: zero at byte " + std::to_string(zero)};
+  }
   const std::size_t depth = nesting_depth(text);
   if (depth > limits.depth_max) {
     return Error{ErrorCode::kTooLarge, name + ": JSON nested " + std::to_string(depth) +

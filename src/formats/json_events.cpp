@@ -4,7 +4,10 @@
 namespace millrace {
 
 Status JsonEvents::read(std::string_view text, const std::string& name) {
-  if (Json::sax_parse(text, this)) return Ok{};
+  // nlohmann's parser takes a zero byte for the end of the text and ignores what follows.
+  const std::size_t zero = text.find('\0');
+  if (zero == std::string_view::npos && Json::sax_parse(text, this)) return Ok{};
+  if (zero != std::string_view::npos) fail("not valid JSON at byte " + std::to_string(zero));
   return Error{ErrorCode::kCorruptData, name + ": " + fault_};
 }
 
