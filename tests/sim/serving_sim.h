@@ -1,0 +1,36 @@
+// One simulated life of an engine, drawn from a seed: pools, budgets, arrivals, clients, failures.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sim/truth_runner.h"
+
+namespace millrace {
+
+enum class InvariantChecks : std::uint8_t { kOn, kOff };
+
+struct SimOptions {
+  std::uint64_t seed = 0;
+  SimFault fault = SimFault::kNone;
+  InvariantChecks invariant_checks = InvariantChecks::kOn;
+};
+
+struct SimReport {
+  std::uint64_t num_steps = 0;
+  std::uint64_t num_requests = 0;  // accepted
+  std::uint64_t num_refused = 0;
+  std::uint64_t num_preemptions = 0;
+  std::uint64_t num_slots_checked = 0;
+  std::uint64_t num_ends[5] = {};  // by FinishReason; streams that were dropped are not counted
+  std::string failure;             // empty when all is well
+};
+
+// Ends with a failed CHECK, or with `failure` set, when a promise is broken. One line per step is
+// appended to the trace, which print_sim_trace writes to the standard error.
+SimReport run_simulation(const SimOptions& options);
+
+// Async-signal-safe: for the handler of SIGABRT.
+void print_sim_trace();
+
+}  // namespace millrace

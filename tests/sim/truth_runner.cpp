@@ -1,0 +1,126 @@
+// Writes, reads and samples of the runner that knows every right answer.
+#include "sim/truth_runner.h"
+
+#include "base/check.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::uint64_t kTokenSalt = 0x746F6B656Eu;
+constexpr std::uint64_t kBadSalt = 0x626164u;
+constexpr std::uint64_t kBadOneIn = 400;
+constexpr std::uint64_t kFaultOneIn = 5;
+
+std::uint64_t keyed(std::uint64_t salt, std::uint64_t seed, RequestId request,
+                    std::size_t position) {
+  return mix64(mix64(mix64(seed + salt) + request.value) + position);
+}
+
+// The hash of tokens[0, position] given that of tokens[0, position).
+std::uint64_t extend_hash(std::uint64_t prefix_hash, TokenId token) {
+  return mix64(prefix_hash + token + 1);
+}
+
+}  // namespace
+
+TokenId true_token(std::uint64_t seed, RequestId request, std::size_t position,
+                   std::size_t vocabulary) {
+  return static_cast<TokenId>(keyed(kTokenSalt, seed, request, position) % vocabulary);
+}
+
+bool is_bad_position(std::uint64_t seed, RequestId request, std::size_t position) {
+  return keyed(kBadSalt, seed, request, position) % kBadOneIn == 0;
+}
+
+TruthRunner::TruthRunner(const TruthRunnerOptions& options)
+    : options_(options),
+      random_(mix64(options.seed)),
+      slots_(options.num_blocks * options.block_tokens) {}
+
+std::size_t TruthRunner::slot_index(const Sequence& sequence, std::size_t position) const {
+  const std::size_t block = position / options_.block_tokens;
+  CHECK(block < sequence.blocks.num_blocks());
+  return sequence.blocks.blocks()[block].index * options_.block_tokens +
+         position % options_.block_tokens;
+}
+
+void TruthRunner::trace(const StepPlan& plan) const {
+  if (options_.trace == nullptr) return;
+  for (const PlannedChunk& chunk : plan.chunks) {
+    *options_.trace += " " + std::to_string(chunk.sequence->request.id.value) + ":" +
+                       std::to_string(chunk.num_computed) + "+" + std::to_string(chunk.num_tokens);
+  }
+  for (const Sequence* sequence : plan.preempted) {
+    *options_.trace += " preempt " + std::to_string(sequence->request.id.value);
+  }
+  *options_.trace += "\n";
+}
+
+void TruthRunner::plant_fault(const StepPlan& plan) {
+  if (random_.below(2 * kFaultOneIn) != 0) return;
+  if (options_.fault == SimFault::kLostReference) {
+    options_.pool->release(plan.chunks.front().sequence->blocks.blocks().back());
+  }
+  if (options_.fault == SimFault::kLeak) static_cast<void>(options_.pool->try_acquire());
+}
+
+Status TruthRunner::run(const StepPlan& plan, StepResult& result) {
+  trace(plan);
+  plant_fault(plan);
+  CHECK(result.samples.size() == plan.chunks.size());
+  const bool fails = random_.chance(options_.failure_chance);
+  const std::size_t num_written = fails ? random_.below(plan.chunks.size()) : plan.chunks.size();
+  for (std::size_t i = 0; i < num_written; ++i) write(plan.chunks[i]);
+  if (fails) return Error{ErrorCode::kUnavailable, "the simulated device failed"};
+  for (std::size_t i = 0; i < plan.chunks.size(); ++i) {
+    read(plan.chunks[i]);
+    if (plan.chunks[i].samples) sample(plan.chunks[i], i, result);
+  }
+  return Ok{};
+}
+
+void TruthRunner::write(const PlannedChunk& chunk) {
+  const Sequence& sequence = *chunk.sequence;
+  std::uint64_t prefix_hash = 0;
+  for (std::size_t i = 0; i < chunk.num_computed + chunk.num_tokens; ++i) {
+    prefix_hash = extend_hash(prefix_hash, sequence.tokens[i]);
+    if (i < chunk.num_computed) continue;
+    std::size_t index = slot_index(sequence, i);
+    const bool is_faulty = random_.below(kFaultOneIn) == 0;
+    if (is_faulty && options_.fault == SimFault::kSkippedWrite) continue;
+    if (is_faulty && options_.fault == SimFault::kWrongSlot && index > 0) --index;
+    slots_[index] = {prefix_hash, i, sequence.tokens[i]};
+  }
+}
+
+void TruthRunner::read(const PlannedChunk& chunk) {
+  const Sequence& sequence = *chunk.sequence;
+  std::uint64_t prefix_hash = 0;
+  for (std::size_t i = 0; i < chunk.num_computed + chunk.num_tokens; ++i) {
+    prefix_hash = extend_hash(prefix_hash, sequence.tokens[i]);
+    const Slot expected{prefix_hash, i, sequence.tokens[i]};
+    CHECK(slots_[slot_index(sequence, i)] == expected);
+    ++num_slots_checked_;
+  }
+}
+
+void TruthRunner::sample(const PlannedChunk& chunk, std::size_t index, StepResult& result) const {
+  const Sequence& sequence = *chunk.sequence;
+  const RequestId request = sequence.request.id;
+  const std::size_t position = chunk.num_computed + chunk.num_tokens;
+  CHECK(position == sequence.num_tokens());
+  SampledToken& sample = result.samples[index];
+  if (is_bad_position(options_.seed, request, position)) {
+    sample.outcome = SampleOutcome::kBadLogits;
+    return;
+  }
+  sample.outcome = SampleOutcome::kToken;
+  sample.token = true_token(options_.seed, request, position, options_.vocabulary);
+  sample.logprob = -static_cast<float>(position);
+  sample.num_top = sequence.request.sampling.top_logprobs.value_or(0);
+  for (std::uint32_t i = 0; i < sample.num_top; ++i) {
+    result.top_space(index)[i] = {i, -static_cast<float>(position + i)};
+  }
+}
+
+}  // namespace millrace
