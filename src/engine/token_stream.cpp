@@ -72,7 +72,12 @@ GeneratedToken StreamState::token_at(std::size_t index) const {
 
 std::optional<Finish> StreamState::finished() const {
   const std::lock_guard lock(mutex_);
-  return finish_;
+  return num_popped_ == tokens_.size() ? finish_ : std::nullopt;
+}
+
+bool StreamState::has_ended() const {
+  const std::lock_guard lock(mutex_);
+  return finish_.has_value();
 }
 
 TokenStream& TokenStream::operator=(TokenStream&& other) noexcept {

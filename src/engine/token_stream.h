@@ -42,6 +42,7 @@ class StreamState {
   void cancel();
   std::optional<GeneratedToken> pop(std::optional<Duration> wait_max);
   std::optional<Finish> finished() const;
+  bool has_ended() const;
 
  private:
   GeneratedToken token_at(std::size_t index) const;
@@ -78,8 +79,11 @@ class TokenStream {
   std::optional<GeneratedToken> try_pop() { return state_->pop(Duration{0}); }
   std::optional<GeneratedToken> pop_for(Duration wait_max) { return state_->pop(wait_max); }
 
-  // How the request ended; nothing while it runs. Tokens may still be waiting to be taken.
+  // How the request ended, once it has and every token was taken: a client may look at any time
+  // and never misses the last tokens.
   std::optional<Finish> finished() const { return state_->finished(); }
+  // Whether it has ended, although tokens may still wait to be taken.
+  bool has_ended() const { return state_->has_ended(); }
 
   // Asks for the end. The engine frees everything at its next step.
   void cancel() { state_->cancel(); }

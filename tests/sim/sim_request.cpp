@@ -52,7 +52,7 @@ void SimClient::behave(std::uint64_t step, Random& random) {
     while (take()) {
     }
   }
-  if (stream->finished()) is_live = false;
+  if (stream->has_ended()) is_live = false;
   if (step != leaves_at_step) return;
   if (habit == ClientHabit::kCancels) stream->cancel();
   if (habit == ClientHabit::kDrops) stream.reset();
