@@ -90,6 +90,9 @@ struct AttentionBatch {
 void kv_store(KernelContext& context, ConstTensorView keys, ConstTensorView values,
               const AttentionBatch& batch, const KvLayerView& cache);
 
+// The longest head, of keys or values, that attention takes.
+inline constexpr std::size_t kHeadDimMax = 512;
+
 struct AttentionOptions {
   float scale = 1.0f;  // of q·k; 1/sqrt(D) in most families
   std::optional<std::uint32_t>

@@ -22,7 +22,6 @@ inline constexpr std::size_t kLayersMax = 1024;
 inline constexpr std::size_t kHiddenMax = 1u << 17;
 inline constexpr std::size_t kVocabularyMax = 1u << 22;
 inline constexpr std::size_t kHeadsMax = 1024;
-inline constexpr std::size_t kHeadDimMax = 512;
 inline constexpr std::size_t kFeedForwardMax = 1u << 20;
 inline constexpr std::size_t kExpertsMax = 1024;
 inline constexpr std::size_t kContextMax = 1u << 24;

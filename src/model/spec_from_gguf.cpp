@@ -52,7 +52,7 @@ class GgufReader {
   std::string prefix_;
 };
 
-Status read_rope_scaling(const GgufReader& reader, double context, RopeSpec& rope) {
+Status read_rope_scaling(const GgufReader& reader, std::size_t context, RopeSpec& rope) {
   const std::string type = TRY(reader.text_or("rope.scaling.type", "none"));
   const double factor = TRY(reader.number_or("rope.scaling.factor", 0.0));
   if (type == "none" || factor == 0.0) return Ok{};
@@ -66,11 +66,13 @@ Status read_rope_scaling(const GgufReader& reader, double context, RopeSpec& rop
                                               "\" is not supported: expected none, linear or yarn"};
   }
   rope.scaling = RopeScaling::kYarn;
-  rope.original_context = TRY(reader.number_or("rope.scaling.original_context_length", context));
+  rope.original_context =
+      static_cast<double>(TRY(reader.count_or("rope.scaling.original_context_length", context)));
   rope.beta_fast = TRY(reader.number_or("rope.scaling.yarn_beta_fast", 32.0));
   rope.beta_slow = TRY(reader.number_or("rope.scaling.yarn_beta_slow", 1.0));
   const double temperature = factor > 1.0 ? 0.1 * std::log(factor) + 1.0 : 1.0;
-  rope.attention_factor = temperature * TRY(reader.number_or("rope.scaling.attn_factor", 1.0));
+  rope.attention_factor = temperature * TRY(reader.number_or("rope.scaling.attn_factor", 1.0)) *
+                          TRY(reader.number_or("rope.scaling.yarn_attn_factor", 1.0));
   return Ok{};
 }
 
@@ -106,7 +108,7 @@ Result<RopeSpec> read_rope(const GgufReader& reader, const WeightSource& weights
                      ", the head dimension is " + std::to_string(head_dim)};
   }
   rope.base = TRY(reader.number_or("rope.freq_base", 10000.0));
-  TRY(read_rope_scaling(reader, static_cast<double>(context), rope));
+  TRY(read_rope_scaling(reader, context, rope));
   TRY(read_frequency_divisors(weights, rope));
   return rope;
 }

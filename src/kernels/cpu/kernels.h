@@ -50,7 +50,6 @@ struct KvStoreRange {
   std::uint32_t kv_head = 0;
 };
 
-inline constexpr std::size_t kHeadDimMax = 512;
 // Positions whose scores are taken together. A result depends on this number, so all rows share it.
 inline constexpr std::size_t kAttentionTile = 64;
 // Rows (token, query head of one kv head) that share one reading of the keys and values.
