@@ -185,7 +185,12 @@ class Translator {
         parts.back().members += rest_.substr(0, num_bytes);
         rest_.remove_prefix(num_bytes);
       } else if (rest_[0] == '[') {
-        parts.back().alternatives.push_back(TRY(translate_class(depth + 1)));
+        const std::string inner = TRY(translate_class(depth + 1));
+        if (inner.starts_with("[") && !inner.starts_with("[^")) {
+          parts.back().members += std::string_view(inner).substr(1, inner.size() - 2);
+        } else {
+          parts.back().alternatives.push_back(inner);
+        }
       } else {
         parts.back().members.push_back(take());
       }

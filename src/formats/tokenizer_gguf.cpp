@@ -1,0 +1,177 @@
+// Reads pieces, scores, types and merges, and fills in what llama.cpp implies for each model.
+#include "formats/tokenizer_gguf.h"
+
+#include <string>
+
+#include "formats/pre_tokenizer_names.h"
+#include "formats/sentencepiece_rules.h"
+#include "formats/text_quote.h"
+#include "formats/tokenizer_json.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::size_t kTokensMax = 1 << 24;
+
+Error corrupt(const std::string& key, const std::string& what) {
+  return Error{ErrorCode::kCorruptData, "tokenizer.ggml." + key + ": " + what};
+}
+
+Result<PieceType> piece_type(std::int64_t number) {
+  switch (number) {
+    case 0:  // Undefined; old converters wrote it for ordinary pieces.
+    case 1:
+      return PieceType::kNormal;
+    case 2:
+      return PieceType::kUnknown;
+    case 3:
+      return PieceType::kControl;
+    case 4:
+      return PieceType::kUserDefined;
+    case 5:
+      return PieceType::kUnused;
+    case 6:
+      return PieceType::kByte;
+    default:
+      return corrupt("token_type", "type " + std::to_string(number) + " is not 0 to 6");
+  }
+}
+
+Status read_pieces(const GgufMetadata& metadata, TokenizerSpec& spec) {
+  const GgufArray tokens = TRY(metadata.get<GgufArray>("tokenizer.ggml.tokens"));
+  if (tokens.size() > kTokensMax) {
+    return corrupt("tokens",
+                   std::to_string(tokens.size()) + " tokens exceed " + std::to_string(kTokensMax));
+  }
+  for (const std::string_view text : TRY(tokens.strings())) {
+    spec.pieces.push_back({.text = std::string(text)});
+  }
+  const auto wrong_count = [&spec](const std::string& key, std::uint64_t count) {
+    return corrupt(key, std::to_string(count) + " entries for " +
+                            std::to_string(spec.pieces.size()) + " tokens");
+  };
+  if (const auto scores = TRY(metadata.get_optional<GgufArray>("tokenizer.ggml.scores"))) {
+    if (scores->size() != spec.pieces.size()) return wrong_count("scores", scores->size());
+    const std::vector<double> values = TRY(scores->float_values());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      spec.pieces[i].score = static_cast<float>(values[i]);
+    }
+  }
+  if (const auto types = TRY(metadata.get_optional<GgufArray>("tokenizer.ggml.token_type"))) {
+    if (types->size() != spec.pieces.size()) return wrong_count("token_type", types->size());
+    const std::vector<std::int64_t> values = TRY(types->signed_values());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      spec.pieces[i].type = TRY(piece_type(values[i]));
+    }
+  }
+  return Ok{};
+}
+
+Status read_merges(const GgufMetadata& metadata, TokenizerSpec& spec) {
+  const GgufArray merges = TRY(metadata.get<GgufArray>("tokenizer.ggml.merges"));
+  spec.merges.reserve(std::min<std::uint64_t>(merges.size(), kTokensMax));
+  for (const std::string_view merge : TRY(merges.strings())) {
+    // A piece never is a lone space, so the separator is the first one after the first byte.
+    const std::size_t space = merge.find(' ', 1);
+    if (space == std::string_view::npos) {
+      return corrupt("merges", "entry " + in_quotes(merge) + " has no space");
+    }
+    spec.merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
+  }
+  return Ok{};
+}
+
+Status read_id(const GgufMetadata& metadata, const char* key, const TokenizerSpec& spec,
+               std::optional<TokenId>& id) {
+  const std::string full_key = std::string("tokenizer.ggml.") + key;
+  const auto value = TRY(metadata.get_optional<std::int64_t>(full_key));
+  if (!value || *value == -1 || *value == 0xFFFFFFFF) return Ok{};  // Both mean "none".
+  if (*value < 0 || static_cast<std::uint64_t>(*value) >= spec.pieces.size()) {
+    return corrupt(key, "id " + std::to_string(*value) + " exceeds the vocabulary of " +
+                            std::to_string(spec.pieces.size()) + " tokens");
+  }
+  id = static_cast<TokenId>(*value);
+  return Ok{};
+}
+
+Status read_ids(const GgufMetadata& metadata, TokenizerSpec& spec) {
+  TRY(read_id(metadata, "bos_token_id", spec, spec.bos_id));
+  TRY(read_id(metadata, "eos_token_id", spec, spec.eos_id));
+  TRY(read_id(metadata, "unknown_token_id", spec, spec.unk_id));
+  TRY(read_id(metadata, "padding_token_id", spec, spec.pad_id));
+  for (const char* key : {"eot_token_id", "eom_token_id"}) {
+    std::optional<TokenId> id;
+    TRY(read_id(metadata, key, spec, id));
+    if (id) spec.end_of_generation_ids.push_back(*id);
+  }
+  return Ok{};
+}
+
+Status read_text_ends(const GgufMetadata& metadata, TextEnds fallback, TokenizerSpec& spec) {
+  TextEnds ends;
+  ends.add_bos =
+      TRY(metadata.get_optional<bool>("tokenizer.ggml.add_bos_token")).value_or(fallback.add_bos);
+  ends.add_eos =
+      TRY(metadata.get_optional<bool>("tokenizer.ggml.add_eos_token")).value_or(fallback.add_eos);
+  set_text_ends(ends, spec);
+  return Ok{};
+}
+
+Status read_byte_level(const GgufMetadata& metadata, TokenizerSpec& spec) {
+  const std::string_view name =
+      TRY(metadata.get_optional<std::string_view>("tokenizer.ggml.pre")).value_or("default");
+  NamedPreTokenizer named = TRY(find_pre_tokenizer(name));
+  spec.normalizers = std::move(named.normalizers);
+  spec.pre_tokenizers = std::move(named.steps);
+  spec.ignore_merges = named.ignore_merges;
+  spec.decoders.emplace_back(ByteLevelDecoder{});
+  TRY(read_merges(metadata, spec));
+  return read_text_ends(metadata, {.add_bos = named.add_bos}, spec);
+}
+
+Status read_sentencepiece(const GgufMetadata& metadata, TokenizerSpec& spec) {
+  SentencePieceRules rules;
+  rules.add_space_prefix =
+      TRY(metadata.get_optional<bool>("tokenizer.ggml.add_space_prefix")).value_or(true);
+  rules.squeeze_spaces =
+      TRY(metadata.get_optional<bool>("tokenizer.ggml.remove_extra_whitespaces")).value_or(false);
+  apply_sentencepiece_rules(rules, spec);
+  spec.merge_source = MergeSource::kPieceScore;
+  return read_text_ends(metadata, {.add_bos = true}, spec);
+}
+
+Status read_chat_templates(const GgufMetadata& metadata, TokenizerSpec& spec) {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  for (const GgufEntry& entry : metadata.entries()) {
+    const std::string_view key = entry.key;
+    if (key != kKey && !key.starts_with(std::string(kKey) + ".")) continue;
+    const std::optional<std::string_view> source = entry.value.as_string();
+    if (!source) {
+      return Error{ErrorCode::kCorruptData, in_quotes(key) + " is not a string"};
+    }
+    const std::string_view name = key == kKey ? std::string_view() : key.substr(kKey.size() + 1);
+    spec.chat_templates.push_back({std::string(name), std::string(*source)});
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Result<TokenizerSpec> load_tokenizer_spec(const GgufMetadata& metadata) {
+  TokenizerSpec spec;
+  const std::string_view model = TRY(metadata.get<std::string_view>("tokenizer.ggml.model"));
+  const bool byte_level = model == "gpt2";
+  if (!byte_level && model != "llama") {
+    return Error{ErrorCode::kUnsupported,
+                 "tokenizer.ggml.model " + in_quotes(model) + " is not supported"};
+  }
+  TRY(read_pieces(metadata, spec));
+  TRY(read_ids(metadata, spec));
+  add_tokens_by_type(spec);
+  TRY(byte_level ? read_byte_level(metadata, spec) : read_sentencepiece(metadata, spec));
+  TRY(read_chat_templates(metadata, spec));
+  add_known_end_tokens(spec);
+  return spec;
+}
+
+}  // namespace millrace
