@@ -10,8 +10,10 @@ void apply_sentencepiece_rules(const SentencePieceRules& rules, TokenizerSpec& s
   if (!rules.chars_map.empty()) spec.normalizers.emplace_back(CharsMapNormalizer{rules.chars_map});
   if (rules.squeeze_spaces) spec.normalizers.emplace_back(SqueezeSpacesNormalizer{});
   if (rules.add_space_prefix) spec.normalizers.emplace_back(PrependNormalizer{marker});
-  spec.normalizers.emplace_back(
-      ReplaceNormalizer{.pattern = {Pattern::Kind::kLiteral, " "}, .content = marker});
+  ReplaceNormalizer mark_spaces;
+  mark_spaces.pattern.text = " ";
+  mark_spaces.content = marker;
+  spec.normalizers.emplace_back(std::move(mark_spaces));
   spec.decoders = {ReplaceDecoder{.pattern = marker, .content = " "}, ByteFallbackDecoder{},
                    FuseDecoder{}};
   if (rules.add_space_prefix) spec.decoders.emplace_back(StripDecoder{.content = " ", .start = 1});

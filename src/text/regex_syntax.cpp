@@ -34,7 +34,7 @@ class Translator {
       if (rest_[0] == '\\') {
         TRY(translate_escape(out));
       } else if (rest_[0] == '[') {
-        out += TRY(translate_class(0));
+        TRY(translate_class(0, out));
       } else if (rest_.starts_with("{,") && rest_.size() > 2 && is_digit(rest_[2])) {
         out += "{0,";
         rest_.remove_prefix(2);
@@ -162,8 +162,8 @@ class Translator {
     return Ok{};
   }
 
-  // [...] at the front of rest_, as an expression that matches exactly one character.
-  Result<std::string> translate_class(std::size_t depth) {
+  // Appends [...] at the front of rest_ as an expression that matches exactly one character.
+  Status translate_class(std::size_t depth, std::string& out) {
     if (depth >= kClassDepthMax) {
       return Error{ErrorCode::kTooLarge, "pattern: character classes nested deeper than " +
                                              std::to_string(kClassDepthMax)};
@@ -185,7 +185,8 @@ class Translator {
         parts.back().members += rest_.substr(0, num_bytes);
         rest_.remove_prefix(num_bytes);
       } else if (rest_[0] == '[') {
-        const std::string inner = TRY(translate_class(depth + 1));
+        std::string inner;
+        TRY(translate_class(depth + 1, inner));
         if (inner.starts_with("[") && !inner.starts_with("[^")) {
           parts.back().members += std::string_view(inner).substr(1, inner.size() - 2);
         } else {
@@ -196,21 +197,22 @@ class Translator {
       }
     }
     take();
-    return join(parts, negated);
+    return append_class(parts, negated, out);
   }
 
-  static Result<std::string> join(const std::vector<ClassPart>& parts, bool negated) {
+  static Status append_class(const std::vector<ClassPart>& parts, bool negated, std::string& out) {
     for (const ClassPart& part : parts) {
       if (part.empty()) return Error{ErrorCode::kUnsupported, "pattern: an empty class"};
     }
     if (parts.size() == 1 && parts[0].alternatives.empty()) {
-      return negated ? bracketed_not(parts[0].members) : bracketed(parts[0].members);
+      out += negated ? bracketed_not(parts[0].members) : bracketed(parts[0].members);
+      return Ok{};
     }
-    std::string out;
-    for (std::size_t i = 1; i < parts.size(); ++i) out += "(?=" + parts[i].expression() + ")";
-    out = "(?:" + out + parts[0].expression() + ")";
-    if (negated) out = "(?:(?!" + out + ")(?s:.))";
-    return out;
+    std::string both = "(?:";
+    for (std::size_t i = 1; i < parts.size(); ++i) both += "(?=" + parts[i].expression() + ")";
+    both += parts[0].expression() + ")";
+    out += negated ? "(?:(?!" + both + ")(?s:.))" : both;
+    return Ok{};
   }
 
   static constexpr std::string_view kHexAlphabet = "0123456789abcdefABCDEF";
