@@ -39,7 +39,8 @@ BANNED = [
 # Headers that come with compiler and kernel, beside the C++ library's (those have no suffix).
 SYSTEM_HEADER = re.compile(
     r"(sys|linux|arpa|net|netinet|asm|bits)/[\w./]+\.h|\w*intrin\.h|cpuid\.h|arm_neon\.h|cxxabi\.h|"
-    r"(unistd|fcntl|pthread|sched|signal|poll|dlfcn|dirent|spawn|termios|fenv|errno|time)\.h|"
+    r"(std\w+|string|math|"
+    r"unistd|fcntl|pthread|sched|signal|poll|dlfcn|dirent|spawn|termios|fenv|errno|time)\.h|"
     r"sanitizer/\w+\.h|(cuda|nvml|mma|nccl|mpi)[\w/]*\.h")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
@@ -58,6 +59,10 @@ def strip(text):
             return token
         return ('""' if token[0] in "\"'R" else " ") + "\n" * token.count("\n")
     return TOKEN.sub(blank, text)
+
+
+def is_test_file(path):
+    return path.stem.endswith("_test") or path.stem.startswith("test_")
 
 
 class Room:
@@ -170,7 +175,7 @@ class Tidy:
 
     def check_code(self, path, relative, text, lines):
         room = relative.parts[1] if relative.parts[0] == "src" and len(relative.parts) > 2 else None
-        is_test = room is None or path.stem.endswith("_test")
+        is_test = room is None or is_test_file(path)
         code = strip(text).splitlines()
         if path.suffix == ".h" and "#pragma once" not in text:
             self.report(path, 1, "a header has #pragma once")
@@ -212,7 +217,7 @@ class Tidy:
         place = room if room is not None else path.relative_to(self.root).parts[0]
         for headers, places in self.dependencies.values():
             if any(fnmatch.fnmatchcase(theirs, header) for header in headers):
-                is_test = room is None or path.stem.endswith("_test")
+                is_test = room is None or is_test_file(path)
                 if place not in places and not ("tests" in places and is_test):
                     self.report(path, number, f"<{theirs}> is for {', '.join(places)} only")
                 return
@@ -275,11 +280,14 @@ class Tidy:
             self.report(readme, README_LINES_MAX + 1, f"has more than {README_LINES_MAX} lines")
         files = [path for path in sorted(folder.rglob("*")) if path.suffix in CODE]
         num_lines = sum(len(path.read_text().splitlines()) for path in files
-                        if not path.stem.endswith("_test"))
+                        if not is_test_file(path))
         if num_lines > room.lines_max:
             self.report(folder, 1, f"has {num_lines} lines of code, its budget in "
                                    f"tests/tidy/rooms.txt is {room.lines_max}")
-        self.check_links(folder, room, files)
+        if (folder / "CMakeLists.txt").exists():
+            self.check_links(folder, room, files)
+        else:
+            self.report(folder, 1, "has no CMakeLists.txt, so it is not built")
 
     def links_of(self, name):
         path = self.root / "src" / name / "CMakeLists.txt"
