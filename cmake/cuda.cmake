@@ -2,7 +2,7 @@
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(nvcc_program nvcc PATHS /usr/local/cuda/bin)
   if(NOT nvcc_program)
-    message(FATAL_ERROR "MILLRACE_CUDA is on, but nvcc is neither in PATH nor in /usr/local/cuda/bin")
+    message(FATAL_ERROR "MILLRACE_CUDA is on, but nvcc is not in PATH or /usr/local/cuda/bin")
   endif()
   set(CMAKE_CUDA_COMPILER ${nvcc_program})
 endif()

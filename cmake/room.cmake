@@ -1,8 +1,8 @@
-# A room: src/<name>/**.cpp become millrace_<name>; every *_test.cpp beside them joins one test program.
+# A room: src/<name>/**.cpp become millrace_<name>; the *_test.cpp beside them, one test program.
 #
 #   millrace_room(text LINKS millrace_base PRIVATE_LINKS PkgConfig::PCRE2)
 #
-# LINKS are the rooms of DESIGN's table, passed on to users; PRIVATE_LINKS are libraries that stay inside.
+# LINKS are rooms of the include table, passed on to users; PRIVATE_LINKS, what that stay inside.
 function(millrace_room name)
   cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE_LINKS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
@@ -13,7 +13,8 @@ function(millrace_room name)
   if(sources)
     add_library(millrace_${name} STATIC ${sources})
     target_include_directories(millrace_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
-    target_link_libraries(millrace_${name} PUBLIC ${ROOM_LINKS} PRIVATE millrace_flags ${ROOM_PRIVATE_LINKS})
+    target_link_libraries(millrace_${name}
+      PUBLIC ${ROOM_LINKS} PRIVATE millrace_flags ${ROOM_PRIVATE_LINKS})
   else()
     add_library(millrace_${name} INTERFACE)
     target_include_directories(millrace_${name} INTERFACE ${PROJECT_SOURCE_DIR}/src)
@@ -21,24 +22,26 @@ function(millrace_room name)
   endif()
 
   if(MILLRACE_TESTS AND tests)
-    millrace_test(${name}_test LABELS unit SOURCES ${tests} LINKS millrace_${name} ${ROOM_PRIVATE_LINKS})
+    millrace_test(${name}_test LABELS unit SOURCES ${tests}
+      LINKS millrace_${name} ${ROOM_PRIVATE_LINKS})
   endif()
 endfunction()
 
-# Every test program, and what tests need at hand: ./mill test builds this and nothing else.
+# Every test program, and what tests need at hand: what ./mill test builds.
 add_custom_target(millrace_tests)
 
-# The thread sanitizer looks at what runs on several threads; its tree has these tests and no others.
+# The thread sanitizer looks at what runs on several threads; its tree has only these tests.
 set(MILLRACE_THREAD_TESTS base_test kernels_test memory_test engine_test)
 set(MILLRACE_THREAD_LABELS sim e2e)
 
-# A GoogleTest program. ctest sees every test case on its own; GPU and data tests may skip, saying so.
+# A GoogleTest program. ctest sees each test case on its own; tests of GPU or data may skip.
 #
 #   millrace_test(simulator_test LABELS sim SOURCES simulator_test.cpp LINKS millrace_engine)
 function(millrace_test name)
   cmake_parse_arguments(TEST "" "" "LABELS;SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
-  target_link_libraries(${name} PRIVATE ${TEST_LINKS} millrace_flags GTest::gtest GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE
+    ${TEST_LINKS} millrace_flags GTest::gtest GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE
     MILLRACE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
     MILLRACE_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data")

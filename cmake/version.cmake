@@ -1,4 +1,4 @@
-# millrace_version: the header base/version.h (commit, build type, compiler), kept true at each build.
+# millrace_version: the header base/version.h (commit, build type, compiler), true at each build.
 #
 # Whoever includes "base/version.h" links millrace_version. Only those files are compiled again when
 # the commit changes, so only few should: the program and what writes records of measurements.

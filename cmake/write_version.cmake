@@ -1,4 +1,4 @@
-# Run at each build (cmake -P): writes base/version.h, and touches it only when something in it changed.
+# Run at each build (cmake -P): writes base/version.h, and touches it only when its content changed.
 #
 # Expects SOURCE_DIR, OUTPUT, GIT (may be empty) and the MILLRACE_* values that the template names.
 set(MILLRACE_COMMIT unknown)

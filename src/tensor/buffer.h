@@ -25,8 +25,9 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer();
 
-  std::span<std::byte> bytes() { return {data_, num_bytes_}; }
-  std::span<const std::byte> bytes() const { return {data_, num_bytes_}; }
+  std::span<std::byte> bytes() & { return {data_, num_bytes_}; }
+  std::span<const std::byte> bytes() const& { return {data_, num_bytes_}; }
+  std::span<const std::byte> bytes() const&& = delete;  // They would be gone at the semicolon.
   Device device() const { return device_; }
 
  private:

@@ -1,0 +1,21 @@
+# Compiles CASE twice: as it is, which must work, and with MUST_NOT_COMPILE, which must not.
+set(ENV{LC_ALL} C)
+set(compile ${COMPILER} -std=c++20 -fsyntax-only -Wall -Wextra -Werror -I${INCLUDES} ${CASE})
+file(STRINGS ${CASE} expected REGEX "^// expect: " LIMIT_COUNT 1)
+string(REPLACE "// expect: " "" expected "${expected}")
+if(expected STREQUAL "")
+  message(FATAL_ERROR "${CASE}: its second line has to say '// expect: ' and part of the error")
+endif()
+
+execute_process(COMMAND ${compile} RESULT_VARIABLE failed ERROR_VARIABLE errors)
+if(failed)
+  message(FATAL_ERROR "what is right does not compile:\n${errors}")
+endif()
+
+execute_process(COMMAND ${compile} -DMUST_NOT_COMPILE RESULT_VARIABLE failed ERROR_VARIABLE errors)
+if(NOT failed)
+  message(FATAL_ERROR "${CASE}: compiles, but must not")
+endif()
+if(NOT errors MATCHES "error: .*(${expected})")
+  message(FATAL_ERROR "fails, but not with an error that says '${expected}':\n${errors}")
+endif()
