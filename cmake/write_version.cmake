@@ -5,7 +5,8 @@ set(MILLRACE_COMMIT unknown)
 if(GIT AND EXISTS ${SOURCE_DIR}/.git)
   # No optional locks: a build must not get in the way of a git command that runs beside it.
   execute_process(
-    COMMAND ${GIT} --no-optional-locks describe --always --dirty --abbrev=12 --match "v[0-9]*"
+    COMMAND ${GIT} -c safe.directory=${SOURCE_DIR} --no-optional-locks
+      describe --always --dirty --abbrev=12 --match "v[0-9]*"
     WORKING_DIRECTORY ${SOURCE_DIR} OUTPUT_VARIABLE described OUTPUT_STRIP_TRAILING_WHITESPACE
     ERROR_QUIET RESULT_VARIABLE failed)
   if(NOT failed)
