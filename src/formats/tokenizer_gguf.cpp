@@ -71,11 +71,12 @@ Status read_merges(const GgufMetadata& metadata, TokenizerSpec& spec) {
   const GgufArray merges = TRY(metadata.get<GgufArray>("tokenizer.ggml.merges"));
   spec.merges.reserve(std::min<std::uint64_t>(merges.size(), kTokensMax));
   for (const std::string_view merge : TRY(merges.strings())) {
-    // A piece never is a lone space, so the separator is the first one after the first byte.
-    const std::size_t space = merge.find(' ', 1);
+    const std::size_t space = merge.find(' ');
     if (space == std::string_view::npos) {
       return corrupt("merges", "entry " + in_quotes(merge) + " has no space");
     }
+    // Some vocabularies (MPT) list merges of raw spaces, which byte-level words never contain.
+    if (merge.find(' ', space + 1) != std::string_view::npos) continue;
     spec.merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
   }
   return Ok{};

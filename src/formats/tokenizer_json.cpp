@@ -61,6 +61,9 @@ Status parse_merges(const JsonObject& model, TokenizerSpec& spec) {
         return Error{ErrorCode::kCorruptData,
                      model.name + ": merge " + in_quotes(*text) + " has no space"};
       }
+      // A published Llama 2 file lost the no-break spaces of three merges to plain ones; such
+      // merges cannot apply, and the pieces that they would make are out of use.
+      if (text->find(' ', space + 1) != std::string::npos) continue;
       spec.merges.emplace_back(text->substr(0, space), text->substr(space + 1));
     } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
                merge[1].is_string()) {

@@ -145,6 +145,11 @@ constexpr SwiftCase kSwiftCases[] = {
      "tokenizers/llama3"},
 };
 
+// This copy of Llama 2's tokenizer.json has plain spaces where the original has no-break spaces
+// (the reference library refuses it for that), so texts with one cannot have the published ids.
+constexpr std::string_view kDamagedFolder = "tokenizers/llama2-hf";
+constexpr std::string_view kNoBreakSpace = "\xC2\xA0";
+
 TEST(SwiftVectors, EveryTextHasThePublishedIds) {
   MILLRACE_NEEDS_SHARED_DATA();
   const Json tests = MUST(read_json_file(shared_data(  // in the index
@@ -154,6 +159,8 @@ TEST(SwiftVectors, EveryTextHasThePublishedIds) {
     std::size_t num_texts = 0;
     std::size_t num_equal = 0;
     const auto compare = [&](const std::string& text, const Json& ids) {
+      const bool lost = text.find(kNoBreakSpace) != std::string::npos;
+      if (lost && std::string_view(swift_case.path) == kDamagedFolder) return;
       const auto want = ids.get<std::vector<TokenId>>();
       const std::vector<TokenId> got = encode(tokenizer, text, AddSpecial::kYes);
       EXPECT_EQ(got, want) << swift_case.model << ": " << text;
