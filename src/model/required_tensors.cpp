@@ -1,0 +1,81 @@
+// The walk over a spec that lists its tensors.
+#include "model/required_tensors.h"
+
+namespace millrace {
+namespace {
+
+class Lister {
+ public:
+  explicit Lister(const ModelSpec& spec) : spec_(&spec) {}
+
+  std::vector<RequiredTensor> list() {
+    add(TensorRole::kEmbedding, {spec_->vocabulary, spec_->hidden});
+    for (layer_ = 0; layer_ < spec_->layers.size(); ++layer_) {
+      add(TensorRole::kAttentionNorm, {spec_->hidden});
+      add_attention(spec_->layers[layer_].attention);
+      add(TensorRole::kFeedForwardNorm, {spec_->hidden});
+      add_feed_forward(spec_->layers[layer_].feed_forward);
+    }
+    layer_ = 0;
+    add(TensorRole::kFinalNorm, {spec_->hidden});
+    if (!spec_->has_tied_embeddings) add(TensorRole::kOutput, {spec_->vocabulary, spec_->hidden});
+    return std::move(tensors_);
+  }
+
+ private:
+  void add(TensorRole role, const Shape& shape, std::size_t expert = 0) {
+    tensors_.push_back({{role, layer_, expert}, shape});
+  }
+
+  void add_attention(const AttentionSpec& attention) {
+    const std::size_t query = attention.num_heads * attention.head_dim;
+    const std::size_t key = attention.num_kv_heads * attention.head_dim;
+    const std::size_t value = attention.num_kv_heads * attention.value_head_dim;
+    add(TensorRole::kQuery, {query, spec_->hidden});
+    add(TensorRole::kKey, {key, spec_->hidden});
+    add(TensorRole::kValue, {value, spec_->hidden});
+    add(TensorRole::kAttentionOutput,
+        {spec_->hidden, attention.num_heads * attention.value_head_dim});
+    if (attention.has_qkv_bias) {
+      add(TensorRole::kQueryBias, {query});
+      add(TensorRole::kKeyBias, {key});
+      add(TensorRole::kValueBias, {value});
+    }
+    if (attention.has_output_bias) add(TensorRole::kAttentionOutputBias, {spec_->hidden});
+    if (attention.query_norm) add(TensorRole::kQueryNorm, {attention.head_dim});
+    if (attention.key_norm) add(TensorRole::kKeyNorm, {attention.head_dim});
+  }
+
+  void add_feed_forward(const FeedForwardSpec& feed_forward) {
+    const std::size_t width = feed_forward.width;
+    if (feed_forward.kind == FeedForwardKind::kExperts) {
+      add(TensorRole::kRouter, {feed_forward.num_experts, spec_->hidden});
+      for (std::size_t expert = 0; expert < feed_forward.num_experts; ++expert) {
+        add(TensorRole::kExpertGate, {width, spec_->hidden}, expert);
+        add(TensorRole::kExpertUp, {width, spec_->hidden}, expert);
+        add(TensorRole::kExpertDown, {spec_->hidden, width}, expert);
+      }
+      return;
+    }
+    const bool gated = feed_forward.kind == FeedForwardKind::kGated;
+    if (gated) add(TensorRole::kGate, {width, spec_->hidden});
+    add(TensorRole::kUp, {width, spec_->hidden});
+    add(TensorRole::kDown, {spec_->hidden, width});
+    if (!feed_forward.has_bias) return;
+    if (gated) add(TensorRole::kGateBias, {width});
+    add(TensorRole::kUpBias, {width});
+    add(TensorRole::kDownBias, {spec_->hidden});
+  }
+
+  const ModelSpec* spec_;
+  std::size_t layer_ = 0;
+  std::vector<RequiredTensor> tensors_;
+};
+
+}  // namespace
+
+std::vector<RequiredTensor> required_tensors(const ModelSpec& spec) {
+  return Lister(spec).list();
+}
+
+}  // namespace millrace
