@@ -2,7 +2,6 @@
 include(GNUInstallDirs)
 if(TARGET millrace)
   set_target_properties(millrace PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
-  add_dependencies(millrace_tests millrace)
   install(TARGETS millrace RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(FILES LICENSE README.md README.zh-CN.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
