@@ -1,4 +1,5 @@
 # A room: src/<name>/**.cpp become millrace_<name>; the *_test.cpp beside them, one test program.
+# A main.cpp is left to the program that it belongs to.
 #
 #   millrace_room(text LINKS millrace_base PRIVATE_LINKS PkgConfig::PCRE2)
 #
@@ -7,7 +8,7 @@ function(millrace_room name)
   cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE_LINKS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
 
   if(sources)

@@ -1,5 +1,6 @@
 // `millrace bench prefill|decode`: tokens per second of a model here, beside what the memory can
 // deliver.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -173,7 +174,7 @@ Status bench(BenchKind kind, const BenchOptions& options) {
   }
   std::printf("\n%zu tokens x %zu sequences after %zu, %zu threads, %s, cache %s, weights %s\n",
               options.num_tokens, options.num_sequences, options.depth,
-              session->machine().num_threads, session->machine().kernels->isa,
+              session->machine().num_threads, std::string(session->machine().kernels->isa).c_str(),
               std::string(dtype_name(session->machine().kv_dtype)).c_str(),
               show_bytes(session->memory().weight_bytes).c_str());
   return Ok{};

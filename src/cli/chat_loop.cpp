@@ -49,14 +49,15 @@ Status exchange(Generator& generator, const PromptBuilder& prompts, const ChatOp
   if (!prompts.is_chat()) {
     const auto ids = TRY(prompts.completion(message));
     TRY(generator.generate(ids, options.generation, StreamPosition::kContinuation, interrupt_flag(),
-                           show));
+                           [](const std::string& piece) { show(piece); }));
     return Ok{};
   }
   OrderedJson turn = messages;
   turn.push_back({{"role", "user"}, {"content", message}});
   const auto ids = TRY(prompts.chat(turn));
-  const Generation generation = TRY(
-      generator.generate(ids, options.generation, StreamPosition::kStart, interrupt_flag(), show));
+  const Generation generation =
+      TRY(generator.generate(ids, options.generation, StreamPosition::kStart, interrupt_flag(),
+                             [](const std::string& piece) { show(piece); }));
   turn.push_back({{"role", "assistant"}, {"content", generation.text}});
   messages = std::move(turn);
   return Ok{};

@@ -1,11 +1,14 @@
 // How a command of the program joins it, and what becomes of its outcome.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 
 #include "base/result.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace millrace {
 
@@ -21,16 +24,5 @@ void add_eval_command(CLI::App& app, Action& action);
 void add_convert_command(CLI::App& app, Action& action);
 void add_make_model_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
-
-// What scripts can tell apart.
-enum class ExitCode : int {
-  kOk = 0,
-  kFailed = 1,          // Something under us failed.
-  kUsage = 2,           // The command line is wrong.
-  kBadInput = 3,        // A file is missing, broken or not supported.
-  kOutOfResources = 4,  // Memory or another limit; less may work.
-  kInterrupted = 130,   // Ctrl-C, as shells report it.
-};
-ExitCode exit_code_of(const Error& error);
 
 }  // namespace millrace

@@ -1,4 +1,5 @@
 // `millrace eval perplexity`: how well a model predicts a text.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "base/file.h"

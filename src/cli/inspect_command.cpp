@@ -1,4 +1,5 @@
 // `millrace inspect MODEL`: what a checkpoint is, from its headers alone.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 

@@ -5,7 +5,7 @@
 
 #include <csignal>
 
-#include "cli/command.h"
+#include "cli/exit_code.h"
 
 namespace millrace {
 namespace {

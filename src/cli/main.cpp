@@ -1,8 +1,10 @@
 // The program: reads the command line, runs one command, reports its failure in one sentence.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
 
 #include "cli/command.h"
+#include "cli/exit_code.h"
 #include "cli/version.h"
 
 namespace millrace {
@@ -39,8 +41,6 @@ int run(int argc, char** argv) {
   add_tokenize_command(app, action);
   add_template_command(app, action);
   add_eval_command(app, action);
-  add_convert_command(app, action);
-  add_make_model_command(app, action);
   add_bench_command(app, action);
   try {
     app.parse(argc, argv);

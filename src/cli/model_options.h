@@ -1,7 +1,6 @@
 // The options that every command which runs a model shares, and what they come to on this machine.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -11,6 +10,10 @@
 #include "kernels/cpu/kernels.h"
 #include "model/loaded_model.h"
 #include "tensor/dtype.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace millrace {
 

@@ -4,7 +4,8 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "formats/tokenizer_files.h"
+#include "formats/tokenizer_folder.h"
+#include "formats/tokenizer_gguf.h"
 
 namespace millrace {
 namespace {
@@ -45,7 +46,7 @@ const char* model_name(const TokenizerSpec& spec) {
 
 Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint) {
   if (checkpoint.kind() == CheckpointKind::kGguf) {
-    return tokenizer_spec_from_gguf(*checkpoint.gguf_metadata(), checkpoint.path());
+    return load_tokenizer_spec(*checkpoint.gguf_metadata());
   }
   return load_tokenizer_spec(checkpoint.folder());
 }

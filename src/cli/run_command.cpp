@@ -1,6 +1,7 @@
 // `millrace run`: continue a text, answer one chat turn, or chat in the terminal.
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <atomic>
 #include <csignal>
 #include <cstdio>

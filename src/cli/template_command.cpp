@@ -1,4 +1,5 @@
 // `millrace template`: what a conversation looks like to the model.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 

@@ -1,4 +1,5 @@
 // `millrace tokenize`: text to ids and back.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "base/file.h"

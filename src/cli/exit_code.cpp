@@ -1,5 +1,5 @@
 // Error codes to exit codes.
-#include "cli/command.h"
+#include "cli/exit_code.h"
 
 namespace millrace {
 
