@@ -19,7 +19,7 @@ struct Program;
 
 // What a template, which came with a model and is not trusted, may cost.
 struct ChatTemplateLimits {
-  std::uint64_t source_bytes_max = 1ull << 20;    // Published templates stay under 20 KB.
+  std::uint64_t source_bytes_max = 256ull << 10;  // Published templates stay under 20 KB.
   std::uint64_t output_bytes_max = 64ull << 20;   // 16 M tokens at 4 bytes each.
   std::uint64_t memory_bytes_max = 512ull << 20;  // Values alive at one time while rendering.
   std::uint64_t num_steps_max = 20'000'000;  // Under 100 ns each; a step also pays for 256 bytes.
