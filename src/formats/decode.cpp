@@ -127,11 +127,18 @@ Status decode_rows(const SourceTensor& tensor, std::size_t row_begin, std::size_
   CHECK(row_begin <= num_rows_held - num_rows);
   const std::size_t row_elements = tensor.shape.row_elements();
   CHECK(values.size() == num_rows * row_elements);
-  const auto row_bytes = storage_bytes(tensor.dtype, row_elements);
-  CHECK(row_bytes.has_value());  // SourceTensor: a row is a whole number of groups.
+  const auto num_skipped_bytes = storage_bytes(tensor.dtype, row_begin * row_elements);
+  const auto num_bytes = storage_bytes(tensor.dtype, num_rows * row_elements);
+  if (!num_skipped_bytes || !num_bytes) {
+    return Error{ErrorCode::kUnsupported,
+                 "tensor " + in_quotes(tensor.name) + " of type " +
+                     std::string(dtype_name(tensor.dtype)) + " and shape " +
+                     to_string(tensor.shape) + " has rows inside a group of " +
+                     std::to_string(quant_format(tensor.dtype).group_size)};
+  }
   decode(tensor.dtype,
-         tensor.bytes.subspan(row_begin * static_cast<std::size_t>(*row_bytes),
-                              num_rows * static_cast<std::size_t>(*row_bytes)),
+         tensor.bytes.subspan(static_cast<std::size_t>(*num_skipped_bytes),
+                              static_cast<std::size_t>(*num_bytes)),
          values);
   return Ok{};
 }

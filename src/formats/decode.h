@@ -18,8 +18,9 @@ bool can_decode(DType dtype);
 void decode(DType dtype, std::span<const std::byte> bytes, std::span<float> values);
 
 // Rows [row_begin, row_begin + num_rows) of dimension 0; values.size() is num_rows times the row's
-// elements. A tensor of rank 0 is one row. kUnsupported naming tensor and type; rows outside the
-// tensor are the caller's bug. Thread-safe.
+// elements. A tensor of rank 0 is one row; each element of a tensor of rank 1 is one. kUnsupported
+// naming tensor and type, also where rows of rank 1 part a group; rows outside the tensor are the
+// caller's bug. Thread-safe.
 Status decode_rows(const SourceTensor& tensor, std::size_t row_begin, std::size_t num_rows,
                    std::span<float> values);
 

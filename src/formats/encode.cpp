@@ -72,6 +72,7 @@ bool encode_q4_0(Group values, std::byte* block) {
 bool encode_q4_1(Group values, std::byte* block) {
   const auto [least, most] = std::minmax_element(values.begin(), values.end());
   const float scale = (*most - *least) / 15.0f;
+  if (!std::isfinite(scale)) return false;  // The difference of two finite values need not be.
   const float factor = inverse(scale);
   std::array<std::uint8_t, kGroup> quants{};
   for (std::size_t i = 0; i < kGroup; ++i) {

@@ -137,6 +137,16 @@ TEST(Encode, RefusesWhatATypeCannotHold) {
   EXPECT_THAT(message_for(DType::kQ4_1, 5, -1e5f), HasSubstr("of element 5"));
 }
 
+// The range of finite values may be infinite; found by fuzzing.
+TEST(Encode, RefusesARangeBeyondFloat) {
+  std::vector<float> values(32, std::numeric_limits<float>::max());
+  values[1] = -values[0];
+  for (const DType dtype : kBlockTypes) {
+    std::vector<std::byte> bytes(*storage_bytes(dtype, values.size()));
+    EXPECT_THAT(message_of(encode(dtype, values, bytes)), HasSubstr("cannot hold"));
+  }
+}
+
 TEST(Encode, TinyValuesBecomeZeros) {
   for (const DType dtype : kBlockTypes) {
     const std::vector<float> values(32, std::numeric_limits<float>::denorm_min());
@@ -159,6 +169,19 @@ TEST(DecodeRows, ReadsAnyRowsAtAnyAddress) {
     const auto all = decode_all(dtype, bytes, values.size());
     EXPECT_TRUE(std::equal(rows.begin(), rows.end(), all.begin() + 3 * 32)) << dtype_name(dtype);
   }
+}
+
+// A quantised vector is read whole; found by fuzzing.
+TEST(DecodeRows, RefusesToPartAGroup) {
+  const std::vector<float> values(64, 127.0f);  // A scale of one: exact.
+  const auto bytes = encode_all(DType::kQ8_0, values);
+  const SourceTensor tensor{"v", DType::kQ8_0, Shape{64}, bytes};
+  std::vector<float> read(64);
+  EXPECT_TRUE(decode_rows(tensor, 0, 64, read).ok());
+  EXPECT_EQ(read[63], 127.0f);
+  EXPECT_TRUE(decode_rows(tensor, 32, 32, std::span(read).first(32)).ok());
+  EXPECT_EQ(message_of(decode_rows(tensor, 0, 1, std::span(read).first(1))),
+            "tensor 'v' of type q8_0 and shape [64] has rows inside a group of 32");
 }
 
 TEST(DecodeRows, RoundsDoublesAndRefusesIntegers) {

@@ -31,8 +31,9 @@ struct TensorInfo {
   std::string refusal;
 };
 
-// A tensor whose values can be read: bytes.size() is what dtype and shape ask for, and a row is a
-// whole number of groups. Borrowed from its WeightSource; the bytes may lie at any address.
+// A tensor whose values can be read: bytes.size() is what dtype and shape ask for, and the last
+// extent is a whole number of groups. Borrowed from its WeightSource; the bytes may lie at any
+// address.
 struct SourceTensor {
   std::string_view name;
   DType dtype = DType::kF32;

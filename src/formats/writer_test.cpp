@@ -1,7 +1,9 @@
 // Writers: what they write is read back the same, whole or not at all, and aligned.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <cstring>
 
 #include "formats/encode.h"
@@ -136,6 +138,57 @@ TEST(SafetensorsWriter, DoesNotMixTwoCheckpointsInAFolder) {
   EXPECT_THAT(
       message_of(create_safetensors(other.path(), kPlain, {.shard_bytes_max = 10, .metadata = {}})),
       HasSubstr("remove it first"));
+}
+
+// While it lives, files of this process cannot grow beyond a size, as on a full disk.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(std::uint64_t bytes_max) {
+    previous_handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    CHECK(::getrlimit(RLIMIT_FSIZE, &previous_) == 0);
+    const rlimit limit = {bytes_max, previous_.rlim_max};
+    CHECK(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+  ~FileSizeLimit() {
+    CHECK(::setrlimit(RLIMIT_FSIZE, &previous_) == 0);
+    std::signal(SIGXFSZ, previous_handler_);
+  }
+
+ private:
+  rlimit previous_ = {};
+  void (*previous_handler_)(int) = SIG_DFL;
+};
+
+Status write_all(Result<std::unique_ptr<WeightWriter>> created) {
+  const auto writer = TRY(std::move(created));
+  for (const TensorDeclaration& tensor : writer->tensors())
+    TRY(writer->append(bytes_of(contents_of(tensor))));
+  return writer->finish();
+}
+
+// The write that does not fit fails, for every size until all fit; nothing is left behind.
+TEST(Writers, AFullDiskIsAnErrorWhereverItHappens) {
+  const std::vector<TensorDeclaration> tensors = {{"a", DType::kF32, Shape{16}},
+                                                  {"b", DType::kF16, Shape{40}}};
+  for (const char* format : {"gguf", "safetensors"}) {
+    std::size_t num_failures = 0;
+    for (std::uint64_t bytes_max = 0;; bytes_max += 16) {
+      TemporaryFolder folder;
+      const auto written = [&] {
+        const FileSizeLimit limit(bytes_max);
+        return format == std::string("gguf")
+                   ? write_all(create_gguf(folder / "m.gguf", {}, tensors))
+                   : write_all(create_safetensors(folder.path(), tensors));
+      }();
+      if (written.ok()) break;
+      ++num_failures;
+      EXPECT_THAT(message_of(written), HasSubstr("File too large"));
+      EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << bytes_max;
+    }
+    EXPECT_GT(num_failures, 10u) << format;
+  }
 }
 
 const std::vector<TensorDeclaration> kGgufTensors = {
