@@ -1,0 +1,107 @@
+// The loops behind the roofs.
+#include "roofs.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/target.h"
+#include "tensor/buffer.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace millrace::bench {
+namespace {
+
+// Work that nobody uses would be optimised away; this is where it goes.
+volatile std::uint64_t sink = 0;
+
+constexpr std::size_t kLoops = 4'000'000;
+constexpr std::size_t kChains = 12;  // Enough for two units with a latency of four cycles.
+
+#if defined(__x86_64__)
+BEGIN_TARGET("avx2,fma")
+static inline void sum_bytes_avx2(const std::byte* from, std::size_t num_bytes) {
+  __m256i sums[4] = {};
+  for (std::size_t i = 0; i + 128 <= num_bytes; i += 128) {
+    for (std::size_t j = 0; j < 4; ++j) {
+      const auto* p = reinterpret_cast<const __m256i*>(from + i + j * 32);
+      sums[j] = _mm256_xor_si256(sums[j], _mm256_loadu_si256(p));
+    }
+  }
+  const __m256i all = sums[0] ^ sums[1] ^ sums[2] ^ sums[3];
+  sink = sink + static_cast<std::uint64_t>(_mm256_extract_epi64(all, 0));
+}
+
+static inline void fma_avx2() {
+  __m256 acc[kChains];
+  for (std::size_t c = 0; c < kChains; ++c) acc[c] = _mm256_set1_ps(static_cast<float>(c));
+  const __m256 a = _mm256_set1_ps(0.999f);
+  const __m256 b = _mm256_set1_ps(0.001f);
+  for (std::size_t i = 0; i < kLoops; ++i) {
+    for (std::size_t c = 0; c < kChains; ++c) acc[c] = _mm256_fmadd_ps(acc[c], a, b);
+  }
+  for (std::size_t c = 1; c < kChains; ++c) acc[0] = _mm256_add_ps(acc[0], acc[c]);
+  sink = sink + static_cast<std::uint64_t>(_mm256_cvtss_f32(acc[0]));
+}
+
+static inline void int8_avx2() {
+  __m256i acc[kChains];
+  __m256i x[kChains];
+  for (std::size_t c = 0; c < kChains; ++c) {
+    acc[c] = _mm256_setzero_si256();
+    x[c] = _mm256_set1_epi8(static_cast<char>(c + 1));
+  }
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (std::size_t i = 0; i < kLoops; ++i) {
+    for (std::size_t c = 0; c < kChains; ++c) {
+      // The weights change every time: otherwise the product is computed once.
+      const __m256i pairs = _mm256_maddubs_epi16(acc[c], x[c]);
+      acc[c] = _mm256_add_epi32(x[c], _mm256_madd_epi16(pairs, ones));
+    }
+  }
+  for (std::size_t c = 1; c < kChains; ++c) acc[0] = _mm256_add_epi32(acc[0], acc[c]);
+  sink = sink + static_cast<std::uint64_t>(_mm256_extract_epi64(acc[0], 0));
+}
+END_TARGET
+#endif
+
+// The best rate of `work`, which does `amount` per rank.
+template <class Work>
+double best_rate(ThreadTeam& team, double amount, const Work& work) {
+  constexpr std::size_t kTries = 8;
+  const SystemClock clock;
+  double best = 0;
+  for (std::size_t i = 0; i < kTries; ++i) {
+    const TimePoint begin = clock.now();
+    team.run(work);
+    const double elapsed = seconds(clock.now() - begin);
+    best = std::max(best, amount * static_cast<double>(team.num_threads()) / elapsed);
+  }
+  return best;
+}
+
+}  // namespace
+
+Roofs measure_roofs(std::string_view, ThreadTeam& team) {
+  Roofs roofs;
+#if defined(__x86_64__)
+  constexpr std::size_t kReadBytes = std::size_t{256} << 20;  // Of each rank: far beyond caches.
+  Buffer buffer = MUST(Buffer::allocate(kReadBytes * team.num_threads()));  // Else nothing runs.
+  std::byte* data = buffer.bytes().data();
+  std::fill(buffer.bytes().begin(), buffer.bytes().end(), std::byte{1});
+  roofs.read_bytes = best_rate(team, kReadBytes, [data](std::size_t rank) {
+    sum_bytes_avx2(data + rank * kReadBytes, kReadBytes);
+  });
+  roofs.fma_operations =
+      best_rate(team, 2.0 * 8 * kChains * kLoops, [](std::size_t) { fma_avx2(); });
+  roofs.int8_operations =
+      best_rate(team, 2.0 * 32 * kChains * kLoops, [](std::size_t) { int8_avx2(); });
+#endif
+  return roofs;
+}
+
+}  // namespace millrace::bench
