@@ -65,7 +65,7 @@ class BenchStep {
                       .block_table_stride = stride_},
         .logit_rows = rows_,
     };
-    session_->decoder().forward(session_->context(), batch, session_->cache().view());
+    run_forward(session_->decoder(), session_->context(), batch, session_->cache().view());
   }
 
  private:

@@ -66,7 +66,7 @@ class WindowRunner {
                       .block_table_stride = blocks_.size()},
         .logit_rows = rows_,
     };
-    const ForwardOutput output = decoder_->forward(*context_, batch, cache_->view());
+    const ForwardOutput output = run_forward(*decoder_, *context_, batch, cache_->view());
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       const std::span<const float> logits(output.logits.row<float>(i),
                                           output.logits.row_elements());

@@ -61,23 +61,31 @@ ForwardOutput Decoder::forward(KernelContext& context, const ForwardBatch& batch
   CHECK(batch.logit_rows.size() <= limits_.logit_rows_max);
   CHECK(cache.layers.size() == spec_->layers.size());
 
-  run_step(context, [&](KernelContext& rank) {
-    const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
-    embed(rank, weights_->embedding, batch.token_ids, 1.0f, hidden);
-    for (std::size_t i = 0; i < spec_->ropes.size(); ++i) {
-      const std::size_t width = spec_->ropes[i].rotary_dim / 2;
-      rope_angles(rank, batch.positions, frequencies_[i], spec_->ropes[i].attention_factor,
-                  shaped(workspace_.cos[i], batch.num_tokens(), width),
-                  shaped(workspace_.sin[i], batch.num_tokens(), width));
-    }
-    for (std::size_t i = 0; i < spec_->layers.size(); ++i) {
-      run_layer(rank, batch, cache.layers[i], i);
-    }
-    run_logits(rank, batch);
-  });
+  const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
+  embed(context, weights_->embedding, batch.token_ids, 1.0f, hidden);
+  for (std::size_t i = 0; i < spec_->ropes.size(); ++i) {
+    const std::size_t width = spec_->ropes[i].rotary_dim / 2;
+    rope_angles(context, batch.positions, frequencies_[i], spec_->ropes[i].attention_factor,
+                shaped(workspace_.cos[i], batch.num_tokens(), width),
+                shaped(workspace_.sin[i], batch.num_tokens(), width));
+  }
+  for (std::size_t i = 0; i < spec_->layers.size(); ++i) {
+    run_layer(context, batch, cache.layers[i], i);
+  }
+  run_logits(context, batch);
   const std::size_t num_rows = batch.logit_rows.size();
   return {shaped(workspace_.logits, num_rows, spec_->vocabulary),
           shaped(workspace_.last_hidden, num_rows, spec_->hidden)};
+}
+
+ForwardOutput run_forward(Decoder& decoder, KernelContext& context, const ForwardBatch& batch,
+                          KvView cache) {
+  ForwardOutput output;
+  run_step(context, [&](KernelContext& rank) {
+    const ForwardOutput of_rank = decoder.forward(rank, batch, cache);
+    if (rank.rank() == 0) output = of_rank;
+  });
+  return output;
 }
 
 void Decoder::run_layer(KernelContext& context, const ForwardBatch& batch, const KvLayerView& cache,

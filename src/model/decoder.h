@@ -34,7 +34,7 @@ Result<std::vector<WorkspaceTerm>> plan_workspace(const ModelSpec& spec,
                                                   const DecoderLimits& limits);
 std::uint64_t workspace_bytes(const std::vector<WorkspaceTerm>& terms);
 
-// Const after construction but for its workspace: one forward at a time. The spec, the weights and
+// Const after construction but for its workspace: one step at a time. The spec, the weights and
 // the workspace (aligned to 64) are borrowed and must outlive it.
 class Decoder {
  public:
@@ -44,8 +44,10 @@ class Decoder {
   const ModelSpec& spec() const { return *spec_; }
   const DecoderLimits& limits() const { return limits_; }
 
-  // Runs the batch through every layer, storing its keys and values in the cache on the way.
-  // Batch within limits(); cache views one per layer, as the spec says. Allocates nothing.
+  // One rank's part of running the batch through every layer, storing its keys and values in the
+  // cache on the way. Inside a step every rank calls it with the same batch and gets the same
+  // output, complete; outside one the calling thread does it all. Batch within limits(); cache
+  // views one per layer, as the spec says. Allocates nothing.
   ForwardOutput forward(KernelContext& context, const ForwardBatch& batch, KvView cache);
 
  private:
@@ -81,5 +83,9 @@ class Decoder {
   std::vector<std::vector<double>> frequencies_;  // per rope
   Workspace workspace_;
 };
+
+// forward() as a step of its own, on the whole team of a context outside any step.
+ForwardOutput run_forward(Decoder& decoder, KernelContext& context, const ForwardBatch& batch,
+                          KvView cache);
 
 }  // namespace millrace

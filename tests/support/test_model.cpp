@@ -54,7 +54,7 @@ std::vector<float> TestModel::logits(std::span<const std::uint32_t> ids, std::si
                       .block_table_stride = blocks.size()},
         .logit_rows = rows,
     };
-    const ForwardOutput output = decoder_->forward(context_, batch, cache());
+    const ForwardOutput output = run_forward(*decoder_, context_, batch, cache());
     const float* values = output.logits.row<float>(0);
     all.insert(all.end(), values, values + count * spec().vocabulary);
   }
