@@ -95,7 +95,8 @@ Result<std::unique_ptr<Generator>> Generator::open(const ModelOptions& options) 
 Status Generator::start_engine() {
   EngineOptions options;
   options.scheduler.num_sequences_max = 1;
-  options.scheduler.num_requests_max = 1;
+  // One runs; a second one may come before the first, just ended, has left.
+  options.scheduler.num_requests_max = 2;
   options.scheduler.step_tokens_max = kStepTokens;
   options.scheduler.chunk_tokens_max = kStepTokens;
   options.scheduler.block_tokens = session_->cache().spec().block_tokens;

@@ -75,7 +75,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->capture_default_str();
   command
       .add_option("-t,--threads", options.threads,
-                  "Threads (default: one per core that we may use)")
+                  "Threads (default: one per core that we may use, fewer for a tiny model)")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, kThreadsMax));
   command

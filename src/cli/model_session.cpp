@@ -19,6 +19,13 @@ constexpr std::uint64_t kProcessBytes = 64ull << 20;
 // Without --context a model must at least have room for this to be worth starting.
 constexpr std::size_t kContextWorthwhile = 256;
 
+// A step of a tiny model is over before a second thread has met the first at a dozen barriers a
+// layer, and waits a time slice at each when the machine is busy.
+std::size_t worthwhile_threads(std::size_t num_usable, std::uint64_t weight_bytes) {
+  constexpr std::uint64_t kBytesPerThread = 4ull << 20;
+  return std::clamp<std::size_t>(weight_bytes / kBytesPerThread, 1, num_usable);
+}
+
 Error too_long(std::size_t context, std::size_t context_max) {
   return Error{ErrorCode::kInvalidArgument, "--context " + std::to_string(context) +
                                                 " exceeds the model's context of " +
@@ -61,9 +68,12 @@ Status ModelSession::size_cache(const ModelSpec& spec, std::uint64_t weight_byte
 Result<std::unique_ptr<ModelSession>> ModelSession::open(const Checkpoint& checkpoint,
                                                          const ModelOptions& options,
                                                          const SessionDemand& demand) {
-  std::unique_ptr<ModelSession> session(new ModelSession(TRY(choose_machine(options))));
+  MachineChoice machine = TRY(choose_machine(options));
   ModelSpec spec = TRY(read_spec(checkpoint));
-  const WeightPlan plan = TRY(WeightPlan::create(checkpoint, spec, session->machine_.load.weights));
+  const WeightPlan plan = TRY(WeightPlan::create(checkpoint, spec, machine.load.weights));
+  if (!options.threads)
+    machine.num_threads = worthwhile_threads(machine.num_threads, plan.num_bytes());
+  std::unique_ptr<ModelSession> session(new ModelSession(std::move(machine)));
   TRY(session->size_cache(spec, plan.num_bytes(), options, demand));
   {
     ProgressBar bar("loading");
