@@ -192,10 +192,14 @@ void BpeModel::split(std::string_view word, ModelScratch& scratch) const {
                                    : symbol_of(word.substr(begin, num_bytes), begin == 0,
                                                begin + num_bytes == word.size());
     const auto at = static_cast<std::uint32_t>(scratch.symbols.size());
-    scratch.symbols.push_back({id, begin, at - 1, at + 1, kNone, kNone});
+    // What vanishes does so before merging, as in the reference library: its neighbours may merge.
+    if (id != kNone || !unknown_.drops_all()) {
+      scratch.symbols.push_back({id, begin, at - 1, at + 1, kNone, kNone});
+    }
     begin += num_bytes;
   }
   std::vector<ModelScratch::Symbol>& symbols = scratch.symbols;
+  if (symbols.empty()) return;
   symbols.back().next = kNone;
   for (std::uint32_t at = 0; at + 1 < symbols.size(); ++at) find_merge(symbols, at, at + 1);
 }
@@ -299,6 +303,7 @@ void BpeModel::encode_segment(std::string_view word, ModelScratch& scratch,
     if (direct == Direct::kNo) whole.reset();
   }
   split(word, scratch);
+  if (scratch.symbols.empty()) return;
   if (scratch.symbols.size() <= kScanSymbolsMax) {
     merge_by_scan(scratch.symbols);
     // The scan closed the gaps; the links follow.

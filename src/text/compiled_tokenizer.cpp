@@ -113,7 +113,7 @@ Result<std::shared_ptr<const CompiledTokenizer>> compile_tokenizer(const Tokeniz
   const bool byte_level = compiled->pre_tokenizer.is_byte_level();
   compiled->model =
       TRY(make_model(spec, model_pieces(spec, compiled->is_special, byte_level), byte_level));
-  compiled->decoder = TRY(TokenDecoder::create(spec));
+  compiled->decoder = TRY(TokenDecoder::create(spec, compiled->normalizer));
   TRY(add_added_tokens(spec, *compiled));
   for (TokenId id = 0; id < spec.pieces.size(); ++id) {
     compiled->ids_by_text.insert(spec.pieces[id].text, id);

@@ -71,10 +71,10 @@ std::string strip(std::string_view text, const StripNormalizer& step) {
   return begin < end ? std::string(text.substr(begin, end - begin)) : std::string();
 }
 
-std::string without_marks(std::string_view text) {
+std::string without(bool (*is_unwanted)(char32_t), std::string_view text) {
   std::string out;
-  for_each_character(text, [&out](char32_t code_point, std::string_view bytes) {
-    if (!is_mark(code_point)) out.append(bytes);
+  for_each_character(text, [&](char32_t code_point, std::string_view bytes) {
+    if (!is_unwanted(code_point)) out.append(bytes);
   });
   return out;
 }
@@ -115,7 +115,8 @@ std::string normalize_bert(std::string_view text, const BertNormalizer& step) {
       out.append(bytes);
     }
   });
-  if (step.strip_accents) out = without_marks(to_unicode_form(out, UnicodeForm::kNfd));
+  if (step.strip_accents)
+    out = without(is_nonspacing_mark, to_unicode_form(out, UnicodeForm::kNfd));
   if (step.lowercase) out = to_lowercase(out);
   return out;
 }
@@ -183,7 +184,7 @@ Result<std::string> Normalizer::apply(std::string_view text, RegexScratch& scrat
     Result<std::string> operator()(const LowercaseNormalizer&) const { return to_lowercase(in); }
     Result<std::string> operator()(const StripNormalizer& step) const { return strip(in, step); }
     Result<std::string> operator()(const StripAccentsNormalizer&) const {
-      return without_marks(in);
+      return without(is_mark, in);
     }
     Result<std::string> operator()(const SqueezeSpacesNormalizer&) const {
       return squeeze_spaces(in);

@@ -117,17 +117,21 @@ Result<Plan> make_plan(const std::vector<DecoderStep>& steps) {
 
 }  // namespace
 
-Result<TokenDecoder> TokenDecoder::create(const TokenizerSpec& spec) {
+Result<TokenDecoder> TokenDecoder::create(const TokenizerSpec& spec, const Normalizer& normalizer) {
   const Plan plan = TRY(make_plan(spec.decoders));
-  std::vector<bool> is_added(spec.pieces.size(), false);
-  for (const AddedToken& token : spec.added_tokens) is_added[token.id] = true;
+  std::vector<std::optional<std::string>> added(spec.pieces.size());
+  RegexScratch scratch;
+  for (const AddedToken& token : spec.added_tokens) {
+    added[token.id] =
+        token.normalized ? TRY(normalizer.apply(token.content, scratch)) : token.content;
+  }
   TokenDecoder decoder;
   decoder.strip_start_ = plan.strip_start;
   decoder.has_first_ = plan.first_differs;
   const auto decode = [&](TokenId id, TokenPlace place) {
-    std::string text = spec.pieces[id].text;
+    std::string text = added[id].value_or(spec.pieces[id].text);
     for (const DecoderStep& step : plan.token_steps) {
-      std::visit(DecodeToken{text, is_added[id], place}, step);
+      std::visit(DecodeToken{text, added[id].has_value(), place}, step);
     }
     return text;
   };

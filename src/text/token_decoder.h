@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "text/flat_table.h"
+#include "text/normalizer.h"
 #include "text/tokenizer_spec.h"
 
 namespace millrace {
@@ -25,7 +26,8 @@ class TokenDecoder {
 
   // Empty; for assignment only.
   TokenDecoder() = default;
-  static Result<TokenDecoder> create(const TokenizerSpec& spec);
+  // `normalizer` is the vocabulary's: tokens that are looked for in normalised text stand for that.
+  static Result<TokenDecoder> create(const TokenizerSpec& spec, const Normalizer& normalizer);
 
   std::size_t num_tokens() const { return bytes_.size(); }
   std::string_view token_bytes(TokenId id) const { return bytes_[id]; }

@@ -103,6 +103,12 @@ bool is_word(char32_t c) {
 }
 
 bool is_mark(char32_t c) {
+  if (c < 0x80) return false;
+  const utf8proc_category_t kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_MN && kind <= UTF8PROC_CATEGORY_ME;
+}
+
+bool is_nonspacing_mark(char32_t c) {
   return c >= 0x80 && category(c) == UTF8PROC_CATEGORY_MN;
 }
 
@@ -175,6 +181,9 @@ bool is_word(char32_t c) {
   return is_ascii_letter(c) || is_ascii_digit(c) || c == '_';
 }
 bool is_mark(char32_t) {
+  return false;
+}
+bool is_nonspacing_mark(char32_t) {
   return false;
 }
 bool is_control(char32_t c) {

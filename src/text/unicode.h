@@ -20,8 +20,9 @@ bool is_numeric(char32_t code_point);      // General categories N*.
 bool is_punctuation(char32_t code_point);  // P*, and all of ASCII that is printable and no letter,
                                            // digit or space.
 bool is_word(char32_t code_point);         // L*, M*, Nd, Pc.
-bool is_mark(char32_t code_point);         // Mn.
-bool is_control(char32_t code_point);      // C*, without tab, line feed and carriage return.
+bool is_mark(char32_t code_point);         // M*.
+bool is_nonspacing_mark(char32_t code_point);  // Mn.
+bool is_control(char32_t code_point);          // C*, without tab, line feed and carriage return.
 
 // Appends the lower case of one character.
 void append_lowercase(char32_t code_point, std::string& out);

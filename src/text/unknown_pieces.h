@@ -20,6 +20,9 @@ class UnknownPieces {
 
   explicit UnknownPieces(const TokenizerSpec& spec);
 
+  // Whether characters that are no piece vanish without a trace.
+  bool drops_all() const { return !unk_id_ && !byte_fallback_; }
+
   // Appends what stands for one character that is no piece, and says whether an unknown token now
   // ends `ids` with which further unknown characters fuse.
   Run append(std::string_view character, Run run, std::vector<TokenId>& ids) const;
