@@ -35,6 +35,11 @@ To convert(From value) {
   }
 }
 
+template <class Element>
+constexpr WeightFormat kFormatOf = std::is_same_v<Element, float>     ? WeightFormat::kF32
+                                   : std::is_same_v<Element, Float16> ? WeightFormat::kF16
+                                                                      : WeightFormat::kBF16;
+
 // One panel: rows [0, num_rows) of the source, at most 16, every column.
 template <class From, class To>
 void pack_float_panel(ConstTensorView source, std::size_t first, std::size_t num_rows, To* panel) {
@@ -43,7 +48,7 @@ void pack_float_panel(ConstTensorView source, std::size_t first, std::size_t num
     const std::size_t count = std::min(kBlockCols, num_cols - col);
     for (std::size_t r = 0; r < num_rows; ++r) {
       const From* from = source.row<From>(first + r) + col;
-      To* to = panel + col * kPanelRows + r;
+      To* to = panel + col * kPanelRows + float_slot(kFormatOf<To>, r);
       for (std::size_t c = 0; c < count; ++c) to[c * kPanelRows] = convert<From, To>(from[c]);
     }
   }
@@ -78,7 +83,8 @@ void pack_any(ConstTensorView source, std::size_t first_row, PackedMatrix& matri
 template <class Element>
 void unpack_float_row(const std::byte* panel, std::size_t lane, std::size_t num_cols,
                       float* values) {
-  const auto* elements = reinterpret_cast<const Element*>(panel) + lane;
+  const auto* elements =
+      reinterpret_cast<const Element*>(panel) + float_slot(kFormatOf<Element>, lane);
   for (std::size_t c = 0; c < num_cols; ++c) {
     values[c] = convert<Element, float>(elements[c * kPanelRows]);
   }

@@ -4,10 +4,15 @@
 // padded with zeros. Inside a panel the 16 outputs lie side by side, so that one vector load feeds
 // 16 sums and no sum ever crosses lanes.
 //
-//   f32, f16, bf16     one k after the other:
+//   f32, f16, bf16     one k after the other, 16 elements each:
 //
 //     k = 0              k = 1                   k = P - 1
-//     | w0 w1 … w15 |    | w0 w1 … w15 |    …    | w0 w1 … w15 |            16 elements each
+//     | w0 w1 … w15 |    | w0 w1 … w15 |    …    | w0 w1 … w15 |            f32, f16
+//     | w0 w8 w1 w9 … w7 w15 | …                                            bf16
+//
+//   bf16's halves are interleaved because then a shift and a mask of the same 32 bytes give the f32
+//   of outputs 0-7 and 8-15, where widening in order takes a shuffle per vector (one thread, one
+//   row, AVX2 on Zen 5: XXX GB/s instead of 36).
 //
 //   int8               scales first, padded to 64 bytes, then groups of 32 k:
 //
@@ -63,6 +68,13 @@ inline PanelLayout panel_layout(WeightFormat format, std::size_t num_cols) {
   layout.group_bytes = kPanelRows * kWeightGroup / (format == WeightFormat::kInt8 ? 1 : 2);
   layout.panel_bytes = layout.scale_bytes + num_groups * layout.group_bytes;
   return layout;
+}
+
+// Where output `lane` of a panel lies among the 16 elements of one k; floats only.
+inline std::size_t float_slot(WeightFormat format, std::size_t lane) {
+  constexpr std::size_t kHalf = kPanelRows / 2;
+  if (format != WeightFormat::kBF16) return lane;
+  return lane < kHalf ? 2 * lane : 2 * (lane - kHalf) + 1;
 }
 
 inline std::size_t num_panels(const PackedMatrix& matrix) {

@@ -3,8 +3,16 @@
 // Depth of a block whose weights are widened to f32 once for many rows: 256 x 16 x 4 bytes = 16 KB,
 // half of the smallest L1.
 inline constexpr std::size_t kBlockDepth = 256;
-// How far ahead of the loads a single pass asks for weights.
-inline constexpr std::size_t kPrefetchBytes = 2048;
+
+// The weights of one panel and one k, outputs in order.
+template <class Weight>
+static inline void load_line(const Weight* line, Floats* w) {
+  if constexpr (std::is_same_v<Weight, BFloat16>) {
+    load_interleaved(line, w);
+  } else {
+    for (std::size_t v = 0; v < kVectors; ++v) w[v] = load(line + v * kLanes);
+  }
+}
 
 // sums[r, p, 0..15] += sum_k x[r, k] * panel p [k, 0..15], for Rows rows and Panels panels.
 template <std::size_t Rows, std::size_t Panels, class Weight>
@@ -19,7 +27,8 @@ static inline void float_tile(const float* x, std::size_t x_stride, const Weight
     Floats w[kWidth];
     for (std::size_t p = 0; p < Panels; ++p) {
       const Weight* line = weights + p * panel_stride + k * kPanelRows;
-      for (std::size_t v = 0; v < kVectors; ++v) w[p * kVectors + v] = load(line + v * kLanes);
+      if constexpr (Panels > 1) prefetch(reinterpret_cast<const std::byte*>(line) + kPrefetchBytes);
+      load_line(line, w + p * kVectors);
     }
     for (std::size_t r = 0; r < Rows; ++r) {
       const Floats xs = broadcast(x[r * x_stride + k]);
@@ -78,7 +87,11 @@ static inline const float* widened(const Weight* weights, std::size_t count, flo
   if constexpr (std::is_same_v<Weight, float>) {
     return weights;
   } else {
-    for (std::size_t i = 0; i < count; i += kLanes) store(scratch + i, load(weights + i));
+    for (std::size_t i = 0; i < count; i += kPanelRows) {
+      Floats w[kVectors];
+      load_line(weights + i, w);
+      for (std::size_t v = 0; v < kVectors; ++v) store(scratch + i + v * kLanes, w[v]);
+    }
     return scratch;
   }
 }

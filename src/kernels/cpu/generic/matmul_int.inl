@@ -14,7 +14,7 @@ struct Int8Format {
   using Weights = U8Weights;
   using Sum = U8Sum;
   static constexpr std::size_t kStepDepth = 4;
-  static constexpr std::int32_t kOffset = 128;
+  static constexpr std::int32_t kOffset = kU8Offset;
   static constexpr bool kHasMinimum = false;
   static inline Sum begin() { return u8_zero(); }
   static inline Weights weights(const std::byte* p) { return u8_weights(p); }
@@ -68,9 +68,10 @@ static inline void int_group(const IntBlock& block, std::size_t g, Floats (&acc)
   const std::byte* quants = block.quants + g * kGroupBytes<Format>;
   const std::int8_t* x = block.x + g * kWeightGroup;
   for (std::size_t k = 0; k < kWeightGroup; k += Format::kStepDepth) {
+    const std::byte* line = quants + k / Format::kStepDepth * kStepBytes;
+    if constexpr (Vectors == kVectors) prefetch(line + kPrefetchBytes);
     for (std::size_t v = 0; v < Vectors; ++v) {
-      const auto weights =
-          Format::weights(quants + k / Format::kStepDepth * kStepBytes + v * kLanes * 4);
+      const auto weights = Format::weights(line + v * kLanes * 4);
       for (std::size_t r = 0; r < Rows; ++r) {
         Format::accumulate(sums[r][v], weights, x + r * block.x_stride + k);
       }

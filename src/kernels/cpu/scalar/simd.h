@@ -61,6 +61,15 @@ static inline Floats load(const std::int8_t* p) {
   return Floats{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]),
                 static_cast<float>(p[3])};
 }
+// 16 elements in the order 0 8 1 9 … 7 15, little-endian as every packed format.
+static inline void load_interleaved(const BFloat16* p, Floats* w) {
+  for (std::size_t i = 0; i < 2; ++i) {
+    Ints both;
+    std::memcpy(&both, p + 2 * kLanes * i, sizeof both);
+    w[i] = std::bit_cast<Floats>(both << 16);
+    w[2 + i] = std::bit_cast<Floats>(both & broadcast(std::int32_t{-0x10000}));
+  }
+}
 static inline void store(Float16* p, Floats x) {
   for (std::size_t i = 0; i < kLanes; ++i) p[i] = to_float16(x[i]);
 }
@@ -158,6 +167,7 @@ static inline Ints dot_quads(Ints total, Bytes weights, Bytes x) {
   return total;
 }
 
+inline constexpr std::int32_t kU8Offset = 128;  // What u8_add leaves in its weights.
 struct U8Weights {
   Bytes quads;
 };
