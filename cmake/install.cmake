@@ -6,3 +6,5 @@ if(TARGET millrace)
 endif()
 install(FILES LICENSE README.md README.zh-CN.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL FILES_MATCHING PATTERN "*.md")
+# The model that `millrace run` takes when none is named.
+install(DIRECTORY examples/stories260k DESTINATION ${CMAKE_INSTALL_DATADIR}/millrace)

@@ -124,7 +124,7 @@ std::uint64_t bytes_per_decode_step(ModelSession& session, const BenchOptions& o
   return active_weight_bytes(session.model()) + options.num_sequences * mean_context * kv;
 }
 
-Status bench(BenchKind kind, const BenchOptions& options) {
+Status bench(BenchKind kind, BenchOptions& options) {
   const Checkpoint checkpoint = TRY(open_model(options.model));
   ModelOptions model = options.model;
   model.context = options.depth + options.num_tokens;

@@ -59,7 +59,7 @@ void print_report(const PerplexityReport& report, const PerplexityCommand& optio
       std::string(session.machine().kernels->isa).c_str());
 }
 
-Status perplexity(const PerplexityCommand& options) {
+Status perplexity(PerplexityCommand& options) {
   const std::string text =
       first_bytes(TRY(read_file(options.file, kTextBytesMax)), options.num_bytes);
   const Checkpoint checkpoint = TRY(open_model(options.model));

@@ -77,7 +77,7 @@ Generator::~Generator() {
   if (engine_) engine_->shutdown(Shutdown::kCancel);
 }
 
-Result<std::unique_ptr<Generator>> Generator::open(const ModelOptions& options) {
+Result<std::unique_ptr<Generator>> Generator::open(ModelOptions& options) {
   const SystemClock clock;
   const TimePoint begin = clock.now();
   const Checkpoint checkpoint = TRY(open_model(options));

@@ -42,7 +42,8 @@ struct Generation {
 // One thread calls it; the engine has its own. Stays where it is made.
 class Generator {
  public:
-  static Result<std::unique_ptr<Generator>> open(const ModelOptions& options);
+  // `options` then names the model that was taken.
+  static Result<std::unique_ptr<Generator>> open(ModelOptions& options);
   ~Generator();
 
   // Streams pieces of text to `sink` as they become certain. Ends early, as "cancelled", when

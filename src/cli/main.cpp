@@ -12,16 +12,18 @@ namespace {
 
 constexpr const char* kFooter =
     "Examples:\n"
-    "  millrace run --model PATH \"Once upon a time\"    continue a text, or answer in a chat "
-    "model's format\n"
-    "  millrace run --model PATH                       chat in the terminal\n"
-    "  millrace inspect PATH                           shape, sizes, tokeniser of a checkpoint\n"
-    "  millrace bench decode --model PATH              tokens per second here\n"
+    "  millrace run \"Once upon a time\"                 continue it, with the small model that "
+    "comes along\n"
+    "  millrace run --model PATH \"What is a mill?\"     answer, in the format of a chat model\n"
+    "  millrace run --model PATH                        chat in the terminal\n"
+    "  millrace inspect PATH                            shape, sizes, tokeniser of a checkpoint\n"
+    "  millrace bench decode --model PATH               tokens per second here\n"
     "\n"
     "PATH is a Hugging Face folder (config.json, safetensors), a .gguf file or a llama2.c .bin "
     "file.\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad or missing input, 4 out of memory or over "
-    "a limit.";
+    "a "
+    "limit.";
 
 int report(const Error& error) {
   std::fprintf(stderr, "millrace: %s\n", error.message.c_str());

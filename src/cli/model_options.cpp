@@ -57,7 +57,9 @@ Result<DType> choose_kv_dtype(const std::string& name) {
 void add_model_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option("-m,--model", options.model,
-                  "Hugging Face folder, .gguf file or llama2.c .bin file")
+                  "Hugging Face folder, .gguf file or llama2.c .bin file (default: "
+                  "$MILLRACE_MODEL, else the "
+                  "small story teller that comes with Millrace)")
       ->type_name("PATH");
   command
       .add_option(

@@ -2,8 +2,11 @@
 #include "cli/model_session.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <utility>
 
+#include "base/file.h"
 #include "cli/progress_bar.h"
 #include "memory/block_table.h"
 #include "memory/memory_plan.h"
@@ -24,6 +27,22 @@ constexpr std::size_t kContextWorthwhile = 256;
 std::size_t worthwhile_threads(std::size_t num_usable, std::uint64_t weight_bytes) {
   constexpr std::uint64_t kBytesPerThread = 4ull << 20;
   return std::clamp<std::size_t>(weight_bytes / kBytesPerThread, 1, num_usable);
+}
+
+// The model that is taken when none is named: what the environment says, or the small one that
+// comes with the program, beside it where it was installed or in the source tree where it was
+// built.
+std::string default_model() {
+  const char* named = std::getenv("MILLRACE_MODEL");
+  if (named != nullptr && *named != '\0') return named;
+  std::error_code failed;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (failed) return "";
+  for (const char* place : {"../share/millrace/stories260k", "../../../examples/stories260k"}) {
+    const std::string folder = (program.parent_path() / place).lexically_normal().string();
+    if (is_directory(folder)) return folder;
+  }
+  return "";
 }
 
 Error too_long(std::size_t context, std::size_t context_max) {
@@ -97,11 +116,12 @@ SessionMemory ModelSession::memory() const {
           .workspace_bytes = workspace_.bytes().size()};
 }
 
-Result<Checkpoint> open_model(const ModelOptions& options) {
+Result<Checkpoint> open_model(ModelOptions& options) {
+  if (options.model.empty()) options.model = default_model();
   if (options.model.empty()) {
     return Error{ErrorCode::kInvalidArgument,
                  "no model: name one with --model PATH (a Hugging Face folder, a .gguf file or a "
-                 "llama2.c .bin file)"};
+                 "llama2.c .bin file) or in the environment variable MILLRACE_MODEL"};
   }
   return open_checkpoint(options.model);
 }

@@ -65,7 +65,8 @@ class ModelSession {
   std::optional<Decoder> decoder_;
 };
 
-// The one that --model names. kInvalidArgument when none was given.
-Result<Checkpoint> open_model(const ModelOptions& options);
+// The one that --model names, else MILLRACE_MODEL, else the one that comes with the program;
+// `options` then names it. kInvalidArgument when there is none.
+Result<Checkpoint> open_model(ModelOptions& options);
 
 }  // namespace millrace

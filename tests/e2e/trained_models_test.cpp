@@ -67,7 +67,8 @@ void compare_top(const GeneratedToken& token, const Json& expected, LogprobError
 
 TEST_P(TrainedModels, ContinueAsTheReferenceDoes) {
   MILLRACE_NEEDS_SHARED_DATA("models/" + GetParam().folder);
-  auto generator = Generator::open(options_for(GetParam()));
+  ModelOptions options = options_for(GetParam());
+  auto generator = Generator::open(options);
   ASSERT_TRUE(generator.ok()) << generator.error().message;
   const Json reference =
       MUST(read_json_file(shared_data("models/" + GetParam().folder + "/reference.json")));

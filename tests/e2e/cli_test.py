@@ -1,0 +1,180 @@
+"""The program from outside: what its commands print, refuse and exit with, on the model that comes along."""
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM, MODEL = sys.argv[1], sys.argv[2]
+PROMPT = "Once upon a time"
+
+
+def millrace(*arguments, text=None):
+    done = subprocess.run([PROGRAM, *arguments], input=text, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_json(*arguments):
+    code, out, err = millrace("run", PROMPT, "--temperature", "0", "--json", *arguments)
+    assert code == 0, err
+    return json.loads(out)
+
+
+class Run(unittest.TestCase):
+    def test_the_model_that_comes_along_answers_without_being_named(self):
+        code, out, _ = millrace("run", PROMPT, "--temperature", "0", "--max-tokens", "12")
+        self.assertEqual(code, 0)
+        self.assertTrue(out.startswith(", there was a little girl named Lily."), out)
+
+    def test_equal_seeds_give_equal_texts_and_others_do_not(self):
+        texts = [millrace("run", PROMPT, "--seed", seed, "--max-tokens", "24")[1] for seed in "112"]
+        self.assertEqual(texts[0], texts[1])
+        self.assertNotEqual(texts[0], texts[2])
+
+    def test_a_stop_string_ends_the_text_before_it(self):
+        got = run_json("--stop", "Lily")
+        self.assertEqual(got["finish_reason"], "stop")
+        self.assertEqual(got["text"], ", there was a little girl named ")
+
+    def test_usage_log_probabilities_and_length(self):
+        got = run_json("--max-tokens", "5", "--logprobs", "3")
+        self.assertEqual(got["usage"], {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10})
+        self.assertEqual(got["finish_reason"], "length")
+        self.assertEqual([entry["id"] for entry in got["logprobs"]], got["token_ids"])
+        self.assertEqual(got["logprobs"][0]["top_logprobs"][0]["id"], got["token_ids"][0])
+        self.assertLess(abs(got["logprobs"][0]["logprob"] + 0.03178), 0.01)
+
+    def test_threads_kernels_and_cut_prompts_change_nothing(self):
+        base = run_json("--max-tokens", "20", "--kv-dtype", "int8")["token_ids"]
+        for threads in "13":
+            self.assertEqual(run_json("--max-tokens", "20", "--kv-dtype", "int8", "-t", threads)["token_ids"], base)
+
+    def test_a_chat_without_a_template_continues_every_line(self):
+        code, out, _ = millrace("run", "--temperature", "0", "--max-tokens", "4", text=PROMPT + "\n" + PROMPT + "\n")
+        self.assertEqual(code, 0)
+        lines = out.splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(lines[0], lines[1])
+
+    def test_a_chat_template_is_used_and_a_system_message_reaches_it(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jinja") as template:
+            template.write("{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}")
+            template.flush()
+            got = run_json("--chat-template", template.name, "--max-tokens", "2", "--system", "Once")
+            self.assertEqual(got["prompt_token_ids"][0], 1)
+        code, _, err = millrace("run", PROMPT, "--system", "Be brief.")
+        self.assertEqual(code, 2)
+        self.assertIn("--chat-template", err)
+
+    def test_ctrl_c_ends_with_130(self):
+        process = subprocess.Popen([PROGRAM, "run", PROMPT, "--ignore-eos", "--max-tokens", "400"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertIn(process.returncode, (0, 130))  # 0: it was done before the signal came
+
+
+class Refusals(unittest.TestCase):
+    def assert_refused(self, code, words, *arguments):
+        got, _, err = millrace(*arguments)
+        self.assertEqual(got, code, err)
+        self.assertEqual(len(err.strip().splitlines()), 1, err)
+        for word in words:
+            self.assertIn(word, err)
+
+    def test_what_does_not_fit_is_refused_with_both_numbers(self):
+        self.assert_refused(4, ["1048576"], "run", PROMPT, "--memory", "1M")
+        self.assert_refused(2, ["600", "512"], "run", PROMPT, "--context", "600")
+
+    def test_a_prompt_longer_than_the_context(self):
+        self.assert_refused(4, ["exceeds"], "run", "a " * 3000)
+
+    def test_wrong_options(self):
+        self.assert_refused(2, ["f8"], "run", PROMPT, "--kv-dtype", "f8")
+        self.assert_refused(2, ["avx9"], "run", PROMPT, "--cpu-isa", "avx9")
+        self.assert_refused(2, ["temperature"], "run", PROMPT, "--temperature", "-1")
+        self.assertEqual(millrace("run", "--no-such-option")[0], 2)
+        self.assertEqual(millrace("nonsense")[0], 2)
+
+    def test_missing_and_broken_files(self):
+        self.assert_refused(3, ["/no/such"], "run", PROMPT, "--model", "/no/such")
+        with tempfile.TemporaryDirectory() as folder:
+            lying = os.path.join(folder, "lying.gguf")
+            with open(lying, "wb") as file:
+                file.write(b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1 << 60))
+            self.assert_refused(3, ["lying.gguf"], "run", PROMPT, "--model", lying)
+            config = json.load(open(os.path.join(MODEL, "config.json")))
+            config["architectures"] = ["MambaForCausalLM"]
+            for name in os.listdir(MODEL):
+                if name != "config.json":
+                    os.symlink(os.path.join(MODEL, name), os.path.join(folder, name))
+            json.dump(config, open(os.path.join(folder, "config.json"), "w"))
+            self.assert_refused(3, ["MambaForCausalLM", "LlamaForCausalLM"], "run", PROMPT, "--model", folder)
+
+
+class Others(unittest.TestCase):
+    def test_version_and_help(self):
+        code, out, _ = millrace("--version")
+        self.assertEqual(code, 0)
+        self.assertIn("commit", out)
+        self.assertIn("kernels:", out)
+        code, out, _ = millrace("--help")
+        self.assertEqual(code, 0)
+        self.assertIn("Exit codes", out)
+
+    def test_inspect(self):
+        code, out, _ = millrace("inspect", MODEL, "--json")
+        self.assertEqual(code, 0)
+        got = json.loads(out)
+        self.assertEqual(got["model"]["architecture"], "LlamaForCausalLM")
+        # Written out: embedding + 5 layers of (q, k, v, o, gate, up, down, two norms) + final norm.
+        layer = 64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 172 + 2 * 64
+        self.assertEqual(got["model"]["parameters"], 512 * 64 + 5 * layer + 64)
+        self.assertEqual(got["model"]["kv_bytes_per_token"]["f16"], 2 * 5 * 4 * 8 * 2)
+        self.assertEqual(got["weight_bytes"], sum(got["bytes_by_part"].values()))
+        self.assertEqual(millrace("inspect", MODEL)[0], 0)
+
+    def test_tokenize_there_and_back(self):
+        code, out, _ = millrace("tokenize", MODEL, PROMPT)
+        self.assertEqual((code, out), (0, "1 403 407 261 378\n"))
+        self.assertEqual(millrace("tokenize", MODEL, "--count", PROMPT)[1], "5\n")
+        self.assertIn(PROMPT, millrace("tokenize", MODEL, "--ids", "403", "407", "261", "378")[1])
+
+    def test_bench_reports_speed_and_ceiling(self):
+        code, out, err = millrace("bench", "decode", "-n", "8", "--repeats", "2", "--json")
+        self.assertEqual(code, 0, err)
+        got = json.loads(out)
+        self.assertGreater(got["tokens_per_second"], 0)
+        self.assertGreater(got["read_bandwidth_bytes_per_second"], 1e8)
+        self.assertEqual(millrace("bench", "prefill", "-n", "64", "--repeats", "2")[0], 0)
+
+
+class SharedWeights(unittest.TestCase):
+    def test_processes_map_one_copy_and_it_goes_with_the_last(self):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = dict(os.environ, XDG_RUNTIME_DIR=folder)
+            first = subprocess.Popen([PROGRAM, "run"], env=environment, stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            first.stdin.write(PROMPT + "\n")
+            first.stdin.flush()
+            first.stdout.read(1)  # It has loaded.
+            done = subprocess.run([PROGRAM, "run", PROMPT, "--json", "--max-tokens", "4"], env=environment,
+                                  capture_output=True, text=True, timeout=60)
+            stats = json.loads(done.stdout)["stats"]
+            self.assertTrue(stats["weights_shared"])
+            self.assertFalse(stats["weights_packed_here"])
+            first.kill()
+            first.communicate()
+            time.sleep(0.1)
+            done = subprocess.run([PROGRAM, "run", PROMPT, "--json", "--max-tokens", "4"], env=environment,
+                                  capture_output=True, text=True, timeout=60)
+            self.assertTrue(json.loads(done.stdout)["stats"]["weights_packed_here"])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
