@@ -171,7 +171,7 @@ Result<bool> contains(Sandbox& sandbox, const Value& container, const Value& ite
     const Dict& dict = is_keys ? container.dict_view().of.dict() : container.dict();
     return dict.find(item) != nullptr;
   }
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox, container));
+  const IteratorPtr items = TRY(iterate(sandbox, container));
   while (const std::optional<Value> candidate = TRY(items->next(sandbox))) {
     const bool is_same = candidate->object() != nullptr && candidate->object() == item.object();
     if (is_same || TRY(equal(sandbox, *candidate, item))) return true;

@@ -65,7 +65,7 @@ Result<std::vector<Value>> sorted_by(Sandbox& sandbox, const std::vector<Value>&
 Result<Value> extreme(Sandbox& sandbox, const Arguments& arguments, Order order) {
   const std::vector<Value> bound =
       TRY(bind(arguments, {"min", {"value", "case_sensitive", "attribute"}, 1}));
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox, bound[0]));
+  const IteratorPtr items = TRY(iterate(sandbox, bound[0]));
   std::optional<Value> best = TRY(items->next(sandbox));
   if (!best) return sandbox.undefined("No aggregated item, sequence was empty.");
   Value best_key = TRY(sort_key(sandbox, *best, bound[2], cases(bound[1])));
@@ -125,7 +125,7 @@ Result<Value> filter_unique(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound =
       TRY(bind(arguments, {"unique", {"value", "case_sensitive", "attribute"}, 1}));
   struct State {
-    std::shared_ptr<Iterator> items;
+    IteratorPtr items;
     std::set<Value, KeyBefore> seen;
   };
   auto state = std::make_shared<State>();

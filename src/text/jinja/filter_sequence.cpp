@@ -48,7 +48,7 @@ class LazyItems {
  private:
   Value value_;
   bool is_started_ = false;
-  std::shared_ptr<Iterator> items_;
+  IteratorPtr items_;
 };
 
 enum class Keep : std::uint8_t { kWhenTrue, kWhenFalse };
@@ -217,7 +217,7 @@ Result<Value> filter_map(Sandbox& sandbox, const Arguments& arguments) {
 
 Result<Value> filter_items(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"items", {"value"}, 1}));
-  auto items = std::make_shared<std::shared_ptr<Iterator>>();
+  auto items = std::make_shared<IteratorPtr>();
   return generator(sandbox, [items, value = bound[0]](Sandbox& at) -> Result<Item> {
     if (value.is_undefined()) return Item();
     if (!value.is(Kind::kDict)) return template_error("Can only get item pairs from a mapping.");
@@ -246,7 +246,7 @@ Result<Value> filter_slice(Sandbox& sandbox, const Arguments& arguments) {
 
 Result<Value> filter_first(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"first", {"seq"}, 1}));
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox, bound[0]));
+  const IteratorPtr items = TRY(iterate(sandbox, bound[0]));
   if (Item item = TRY(items->next(sandbox))) return std::move(*item);
   return sandbox.undefined("No first item, sequence was empty.");
 }
@@ -294,7 +294,7 @@ Result<Value> filter_join(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"join", {"value", "d", "attribute"}, 1}));
   std::string separator;
   if (!bound[1].is_missing()) TRY(append_str(sandbox, bound[1], separator));
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox, bound[0]));
+  const IteratorPtr items = TRY(iterate(sandbox, bound[0]));
   std::string out;
   bool is_first = true;
   while (Item item = TRY(items->next(sandbox))) {

@@ -156,7 +156,7 @@ Result<Value> filter_sum(Sandbox& sandbox, const Arguments& arguments) {
       TRY(bind(arguments, {"sum", {"iterable", "attribute", "start"}, 1}));
   Value total = bound[2].is_missing() ? Value::integer(0) : bound[2];
   if (total.is_string()) return template_error("sum() can't sum strings");
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox, bound[0]));
+  const IteratorPtr items = TRY(iterate(sandbox, bound[0]));
   while (const std::optional<Value> item = TRY(items->next(sandbox))) {
     const Value addend = TRY(get_path(sandbox, *item, bound[1], Value()));
     total = TRY(compute(sandbox, Arithmetic::kAdd, total, addend));

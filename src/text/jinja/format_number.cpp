@@ -126,7 +126,7 @@ Status append_integer(Sandbox& sandbox, std::int64_t number, const FormatSpec& s
     return unsupported_error("format type 'c'");
   }
   int base = 10;
-  std::string prefix;
+  std::string_view prefix;
   if (spec.type == 'b') base = 2, prefix = "0b";
   if (spec.type == 'o') base = 8, prefix = "0o";
   if (spec.type == 'x' || spec.type == 'X') base = 16, prefix = "0x";

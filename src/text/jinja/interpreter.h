@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "text/jinja/ast.h"
+#include "text/jinja/loop.h"
 #include "text/jinja/resolver.h"
 #include "text/jinja/sandbox.h"
 
@@ -19,8 +20,6 @@ struct Activation {
   std::vector<Value> slots;
   Activation* outer = nullptr;
 };
-
-class Loop;
 
 // One rendering. Used once, on one thread.
 class Interpreter {
@@ -70,8 +69,7 @@ class Interpreter {
   };
   Result<Flow> run_loop(const ForStatement& node, LoopItems items, Activation& activation);
   Result<Value> run_recursive_loop(const ForStatement& node, LoopItems items);
-  Result<std::shared_ptr<Loop>> make_loop(const ForStatement& node, const LoopItems& items,
-                                          std::shared_ptr<Iterator> iterator);
+  Result<LoopPtr> make_loop(const ForStatement& node, const LoopItems& items, IteratorPtr iterator);
   Status assign(const Target& target, const Value& value, Activation& activation);
   Status unpack(const Target& target, const Value& value, Activation& activation);
   Status assign_attribute(const Target& target, const Value& value, Activation& activation);

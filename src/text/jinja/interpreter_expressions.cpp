@@ -1,4 +1,4 @@
-// Evaluating expressions.
+// Evaluating expressions: one function for each kind that takes more than a line.
 #include "text/jinja/arguments.h"
 #include "text/jinja/arithmetic.h"
 #include "text/jinja/attribute.h"

@@ -1,4 +1,4 @@
-// Executing statements.
+// Executing statements: one function for each kind, and the running of loops.
 #include "text/jinja/compare.h"
 #include "text/jinja/interpreter.h"
 #include "text/jinja/iterate.h"
@@ -10,7 +10,7 @@ namespace millrace::jinja {
 // The items of a loop that its condition lets through.
 class FilteredItems final : public Iterator {
  public:
-  FilteredItems(Interpreter& interpreter, const ForStatement& node, std::shared_ptr<Iterator> items,
+  FilteredItems(Interpreter& interpreter, const ForStatement& node, IteratorPtr items,
                 Activation* outer)
       : interpreter_(interpreter), node_(node), items_(std::move(items)) {
     activation_.slots.resize(node.condition_frame.num_slots);
@@ -42,7 +42,7 @@ class FilteredItems final : public Iterator {
 
   Interpreter& interpreter_;
   const ForStatement& node_;
-  std::shared_ptr<Iterator> items_;
+  IteratorPtr items_;
   Activation activation_;
   bool is_started_ = false;
 };
@@ -200,9 +200,8 @@ Result<Value> Interpreter::run_recursive_loop(const ForStatement& node, LoopItem
   return sandbox_.string(std::move(text));
 }
 
-Result<std::shared_ptr<Loop>> Interpreter::make_loop(const ForStatement& node,
-                                                     const LoopItems& items,
-                                                     std::shared_ptr<Iterator> iterator) {
+Result<LoopPtr> Interpreter::make_loop(const ForStatement& node, const LoopItems& items,
+                                       IteratorPtr iterator) {
   std::optional<std::int64_t> size;
   if (node.condition == nullptr && !items.items.is(Kind::kIterator))
     size = TRY(length(items.items));
@@ -220,14 +219,14 @@ Result<std::shared_ptr<Loop>> Interpreter::make_loop(const ForStatement& node,
 
 Result<Interpreter::Flow> Interpreter::run_loop(const ForStatement& node, LoopItems items,
                                                 Activation& activation) {
-  std::shared_ptr<Iterator> iterator = TRY(iterate(sandbox_, items.items));
+  IteratorPtr iterator = TRY(iterate(sandbox_, items.items));
   if (node.condition != nullptr) {
     auto filtered = std::make_shared<FilteredItems>(*this, node, iterator, items.outer);
     TRY(sandbox_.adopt(Kind::kIterator, filtered,
                        sizeof(FilteredItems) + node.condition_frame.num_slots * sizeof(Value)));
     iterator = std::move(filtered);
   }
-  std::shared_ptr<Loop> loop;
+  LoopPtr loop;
   if (node.loop_slot) {
     activation.slots[*node.loop_slot] = Value();
     loop = TRY(make_loop(node, items, iterator));
@@ -282,7 +281,7 @@ Status Interpreter::assign_attribute(const Target& target, const Value& value,
 
 Status Interpreter::unpack(const Target& target, const Value& value, Activation& activation) {
   const std::size_t num_targets = target.items.size();
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox_, value));
+  const IteratorPtr items = TRY(iterate(sandbox_, value));
   std::vector<Value> values;
   while (std::optional<Value> item = TRY(items->next(sandbox_))) {
     if (values.size() == num_targets) {

@@ -121,14 +121,14 @@ bool is_iterable(const Value& value) {
   }
 }
 
-Result<std::shared_ptr<Iterator>> iterate(Sandbox& sandbox, const Value& value) {
+Result<IteratorPtr> iterate(Sandbox& sandbox, const Value& value) {
   if (!is_iterable(value)) {
     return template_error("'" + std::string(type_name(value)) + "' object is not iterable");
   }
   if (value.is(Kind::kIterator)) return std::static_pointer_cast<Iterator>(value.shared_object());
   auto cursor = std::make_shared<Cursor>(value);
   TRY(sandbox.adopt(Kind::kIterator, cursor, sizeof(Cursor)));
-  return std::shared_ptr<Iterator>(std::move(cursor));
+  return IteratorPtr(std::move(cursor));
 }
 
 Result<std::vector<Value>> collect(Sandbox& sandbox, const Value& value) {
@@ -136,7 +136,7 @@ Result<std::vector<Value>> collect(Sandbox& sandbox, const Value& value) {
     TRY(sandbox.spend_items(value.sequence().items.size()));
     return value.sequence().items;
   }
-  const std::shared_ptr<Iterator> iterator = TRY(iterate(sandbox, value));
+  const IteratorPtr iterator = TRY(iterate(sandbox, value));
   std::vector<Value> items;
   while (std::optional<Value> item = TRY(iterator->next(sandbox))) {
     if (items.size() == items.capacity()) TRY(sandbox.reserve(2 * items.size() * sizeof(Value)));

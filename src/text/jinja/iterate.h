@@ -10,7 +10,7 @@
 namespace millrace::jinja {
 
 // Fails for what cannot be iterated over. An iterator gives itself.
-Result<std::shared_ptr<Iterator>> iterate(Sandbox& sandbox, const Value& value);
+Result<IteratorPtr> iterate(Sandbox& sandbox, const Value& value);
 bool is_iterable(const Value& value);
 // list(value)
 Result<std::vector<Value>> collect(Sandbox& sandbox, const Value& value);

@@ -226,6 +226,10 @@ double parse_float_literal(std::string_view literal) {
   return number;
 }
 
+Result<std::string> unescape_string_literal(std::string_view body) {
+  return Unescaper(body).run();
+}
+
 std::optional<std::int64_t> parse_digits(std::string_view digits, int base) {
   std::int64_t number = 0;
   if (digits.starts_with('+')) digits.remove_prefix(1);

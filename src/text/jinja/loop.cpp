@@ -10,7 +10,7 @@ namespace {
 class LoopFunction final : public Opaque {
  public:
   enum class Which : std::uint8_t { kCycle, kChanged };
-  LoopFunction(std::shared_ptr<Loop> loop, Which which) : loop_(std::move(loop)), which_(which) {}
+  LoopFunction(LoopPtr loop, Which which) : loop_(std::move(loop)), which_(which) {}
 
   std::string_view type_name() const override { return "method"; }
   bool is_callable() const override { return true; }
@@ -20,7 +20,7 @@ class LoopFunction final : public Opaque {
   }
 
  private:
-  std::shared_ptr<Loop> loop_;
+  LoopPtr loop_;
   Which which_;
 };
 

@@ -10,6 +10,10 @@
 
 namespace millrace::jinja {
 
+class Loop;
+// Shared by the loop that runs and by values that refer to it.
+using LoopPtr = std::shared_ptr<Loop>;
+
 // Walks over the items, one ahead when asked about the next. Source: jinja2 3.1, LoopContext.
 class Loop final : public Opaque {
  public:
@@ -17,14 +21,13 @@ class Loop final : public Opaque {
   using Recurse = std::function<Result<Value>(const Value& items, std::int64_t depth0)>;
 
   // `size` is what len() says of the items; without it they are counted when that is needed.
-  Loop(std::shared_ptr<Iterator> items, std::optional<std::int64_t> size, std::int64_t depth0,
-       Recurse recurse)
+  Loop(IteratorPtr items, std::optional<std::int64_t> size, std::int64_t depth0, Recurse recurse)
       : items_(std::move(items)), size_(size), depth0_(depth0), recurse_(std::move(recurse)) {}
 
   // The next item, or nothing at the end.
   Result<std::optional<Value>> advance(Sandbox& sandbox);
   // The reference that changed() keeps alive could lead back here.
-  void remember_self(const std::shared_ptr<Loop>& self) { self_ = self; }
+  void remember_self(const LoopPtr& self) { self_ = self; }
 
   std::string_view type_name() const override { return "LoopContext"; }
   Result<std::optional<Value>> attribute(Sandbox& sandbox, std::string_view name) override;
@@ -40,7 +43,7 @@ class Loop final : public Opaque {
   Result<std::int64_t> length(Sandbox& sandbox);
   Result<std::optional<Value>> position(Sandbox& sandbox, std::string_view name);
 
-  std::shared_ptr<Iterator> items_;
+  IteratorPtr items_;
   std::optional<std::int64_t> size_;
   std::int64_t depth0_;
   Recurse recurse_;

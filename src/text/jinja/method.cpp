@@ -33,7 +33,7 @@ class BoundMethod final : public Opaque {
 
 Result<Value> count_items(Sandbox& sandbox, const Value& self, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"count", {""}, 1}));
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox, self));
+  const IteratorPtr items = TRY(iterate(sandbox, self));
   std::int64_t num_equal = 0;
   while (const std::optional<Value> item = TRY(items->next(sandbox))) {
     if (TRY(equal(sandbox, *item, bound[0]))) ++num_equal;
@@ -44,7 +44,7 @@ Result<Value> count_items(Sandbox& sandbox, const Value& self, const Arguments& 
 Result<Value> index_of_item(Sandbox& sandbox, const Value& self, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"index", {"", "", ""}, 1}));
   const Span span = TRY(clip_span(bound[1], bound[2], TRY(length(self))));
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox, self));
+  const IteratorPtr items = TRY(iterate(sandbox, self));
   for (std::int64_t i = 0; const std::optional<Value> item = TRY(items->next(sandbox)); ++i) {
     if (i < span.start || i >= span.stop) continue;
     if (TRY(equal(sandbox, *item, bound[0]))) return Value::integer(i);

@@ -88,7 +88,8 @@ class StatementParser {
 
   template <class Node>
   static Status add(Block& block, int line, Result<Node> node) {
-    block.push_back(Statement{line, TRY(std::move(node))});
+    if (!node.ok()) return std::move(node).error();
+    block.push_back(Statement{line, std::move(node).value()});
     return Ok{};
   }
 

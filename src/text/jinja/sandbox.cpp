@@ -68,7 +68,7 @@ std::vector<std::pair<Value, Value>> without_duplicates(
 }  // namespace
 
 Sandbox::~Sandbox() {
-  for (const std::shared_ptr<Object>& object : tracked_) object->forget();
+  for (const ObjectPtr& object : tracked_) object->forget();
 }
 
 Error Sandbox::out_of_steps() const {
@@ -118,7 +118,7 @@ Status Sandbox::append_repeated(std::string& out, std::string_view piece, std::u
   return Ok{};
 }
 
-Result<Value> Sandbox::adopt(Kind kind, std::shared_ptr<Object> object, std::uint64_t num_bytes) {
+Result<Value> Sandbox::adopt(Kind kind, ObjectPtr object, std::uint64_t num_bytes) {
   TRY(reserve(num_bytes + kObjectBytes));
   object->attach(&meter_, num_bytes + kObjectBytes);
   return Value(kind, std::move(object));
@@ -155,8 +155,7 @@ Result<std::uint32_t> Sandbox::nesting(std::uint32_t deepest) const {
   return deepest + 1;
 }
 
-Result<Value> Sandbox::sequence(Kind kind, std::vector<Value> items,
-                                std::shared_ptr<Sequence> into) {
+Result<Value> Sandbox::sequence(Kind kind, std::vector<Value> items, SequencePtr into) {
   TRY(spend_items(items.size()));
   std::uint32_t deepest = 0;
   for (const Value& item : items) deepest = std::max(deepest, depth_of(item));

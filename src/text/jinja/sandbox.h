@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "text/chat_template.h"
+#include "text/chat_template_limits.h"
 #include "text/jinja/value.h"
 
 namespace millrace::jinja {
@@ -59,9 +59,9 @@ class Sandbox {
   Result<Value> undefined_attribute(const Value& of, const Value& name);
 
   // Room in memory for something made elsewhere, and the reference to it.
-  Result<Value> adopt(Kind kind, std::shared_ptr<Object> object, std::uint64_t num_bytes);
+  Result<Value> adopt(Kind kind, ObjectPtr object, std::uint64_t num_bytes);
   // For what may come to hold a reference to itself: forget() is called when the rendering ends.
-  void track(std::shared_ptr<Object> object) { tracked_.push_back(std::move(object)); }
+  void track(ObjectPtr object) { tracked_.push_back(std::move(object)); }
   // kTooLarge when the memory limit would be passed.
   Status reserve(std::uint64_t num_bytes);
   Meter& meter() { return meter_; }
@@ -83,7 +83,7 @@ class Sandbox {
  private:
   Error out_of_steps() const;
   Error too_deep() const;
-  Result<Value> sequence(Kind kind, std::vector<Value> items, std::shared_ptr<Sequence> into);
+  Result<Value> sequence(Kind kind, std::vector<Value> items, SequencePtr into);
   Result<std::uint32_t> nesting(std::uint32_t deepest) const;
 
   ChatTemplateLimits limits_;
@@ -92,7 +92,7 @@ class Sandbox {
   std::size_t depth_ = 0;
   bool raised_ = false;
   Meter meter_;
-  std::vector<std::shared_ptr<Object>> tracked_;
+  std::vector<ObjectPtr> tracked_;
 };
 
 // Ends a Sandbox::enter().

@@ -78,7 +78,7 @@ Result<std::string> escaped(Sandbox& sandbox, const Value& value) {
 
 Result<Value> join(Sandbox& sandbox, const Value& self, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"join", {""}, 1}));
-  const std::shared_ptr<Iterator> items = TRY(iterate(sandbox, bound[0]));
+  const IteratorPtr items = TRY(iterate(sandbox, bound[0]));
   std::string out;
   for (std::size_t i = 0; const std::optional<Value> item = TRY(items->next(sandbox)); ++i) {
     if (i > 0) TRY(sandbox.append(out, self.text()));

@@ -65,6 +65,10 @@ class Object {
   std::uint64_t num_bytes_ = 0;
 };
 
+// Shared by every value that refers to the object; none of them changes what others see, but for
+// the states named above.
+using ObjectPtr = std::shared_ptr<Object>;
+
 struct String;
 struct Sequence;
 struct Dict;
@@ -95,7 +99,7 @@ class Value {
     value.float_ = number;
     return value;
   }
-  Value(Kind kind, std::shared_ptr<Object> object) : kind_(kind), object_(std::move(object)) {}
+  Value(Kind kind, ObjectPtr object) : kind_(kind), object_(std::move(object)) {}
 
   Kind kind() const { return kind_; }
   bool is(Kind kind) const { return kind_ == kind; }
@@ -124,7 +128,7 @@ class Value {
   Opaque& opaque() const;
   const UndefinedReason& undefined_reason() const;
   const Object* object() const { return object_.get(); }
-  const std::shared_ptr<Object>& shared_object() const { return object_; }
+  const ObjectPtr& shared_object() const { return object_; }
 
  private:
   template <class T>
@@ -138,7 +142,7 @@ class Value {
     std::int64_t integer_ = 0;
     double float_;
   };
-  std::shared_ptr<Object> object_;
+  ObjectPtr object_;
 };
 
 // What is known of a value that is not there; the message is what using it fails with.
@@ -161,6 +165,9 @@ struct Sequence final : Object {
   std::uint32_t depth = 1;  // Lists in lists, this one included.
   bool is_group = false;  // A tuple of the groupby filter, which also has names for its two items.
 };
+
+// Not shared with anything until it is a value.
+using SequencePtr = std::shared_ptr<Sequence>;
 
 // In order of insertion. Keys are hashable values; 1, 1.0 and true are the same key.
 struct Dict final : Object {
@@ -195,6 +202,9 @@ class Iterator : public Object {
   virtual Result<std::optional<Value>> next(Sandbox& sandbox) = 0;
   virtual std::string_view type_name() const { return "generator"; }
 };
+
+// Shared by whoever still wants items: each item goes to one of them.
+using IteratorPtr = std::shared_ptr<Iterator>;
 
 struct Namespace final : Object {
   std::vector<std::pair<std::string, Value>> attributes;
