@@ -107,7 +107,7 @@ class Refusals(unittest.TestCase):
             lying = os.path.join(folder, "lying.gguf")
             with open(lying, "wb") as file:
                 file.write(b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1 << 60))
-            self.assert_refused(3, ["lying.gguf"], "run", PROMPT, "--model", lying)
+            self.assert_refused(4, ["lying.gguf", "65536"], "run", PROMPT, "--model", lying)
             config = json.load(open(os.path.join(MODEL, "config.json")))
             config["architectures"] = ["MambaForCausalLM"]
             for name in os.listdir(MODEL):
