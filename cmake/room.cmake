@@ -28,9 +28,6 @@ function(millrace_room name)
   endif()
 endfunction()
 
-# Every test program, and what tests need at hand: what ./mill test builds.
-add_custom_target(millrace_tests)
-
 # The thread sanitizer looks at what runs on several threads; its tree has only these tests.
 set(MILLRACE_THREAD_TESTS base_test kernels_test memory_test engine_test)
 set(MILLRACE_THREAD_LABELS sim e2e)
@@ -51,7 +48,6 @@ function(millrace_test name)
     set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
     return()
   endif()
-  add_dependencies(millrace_tests ${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 600)
 endfunction()
 include(GoogleTest)
