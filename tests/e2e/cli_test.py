@@ -14,7 +14,8 @@ PROMPT = "Once upon a time"
 
 
 def millrace(*arguments, text=None):
-    done = subprocess.run([PROGRAM, *arguments], input=text, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([PROGRAM, *arguments], input=text, capture_output=True, text=True,
+                          timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -42,7 +43,8 @@ class Run(unittest.TestCase):
 
     def test_usage_log_probabilities_and_length(self):
         got = run_json("--max-tokens", "5", "--logprobs", "3")
-        self.assertEqual(got["usage"], {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10})
+        usage = {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
+        self.assertEqual(got["usage"], usage)
         self.assertEqual(got["finish_reason"], "length")
         self.assertEqual([entry["id"] for entry in got["logprobs"]], got["token_ids"])
         self.assertEqual(got["logprobs"][0]["top_logprobs"][0]["id"], got["token_ids"][0])
@@ -51,10 +53,12 @@ class Run(unittest.TestCase):
     def test_threads_kernels_and_cut_prompts_change_nothing(self):
         base = run_json("--max-tokens", "20", "--kv-dtype", "int8")["token_ids"]
         for threads in "13":
-            self.assertEqual(run_json("--max-tokens", "20", "--kv-dtype", "int8", "-t", threads)["token_ids"], base)
+            got = run_json("--max-tokens", "20", "--kv-dtype", "int8", "-t", threads)
+            self.assertEqual(got["token_ids"], base)
 
     def test_a_chat_without_a_template_continues_every_line(self):
-        code, out, _ = millrace("run", "--temperature", "0", "--max-tokens", "4", text=PROMPT + "\n" + PROMPT + "\n")
+        code, out, _ = millrace("run", "--temperature", "0", "--max-tokens", "4",
+                                text=PROMPT + "\n" + PROMPT + "\n")
         self.assertEqual(code, 0)
         lines = out.splitlines()
         self.assertEqual(len(lines), 2)
@@ -64,7 +68,8 @@ class Run(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w", suffix=".jinja") as template:
             template.write("{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}")
             template.flush()
-            got = run_json("--chat-template", template.name, "--max-tokens", "2", "--system", "Once")
+            got = run_json("--chat-template", template.name, "--max-tokens", "2",
+                           "--system", "Once")
             self.assertEqual(got["prompt_token_ids"][0], 1)
         code, _, err = millrace("run", PROMPT, "--system", "Be brief.")
         self.assertEqual(code, 2)
@@ -114,7 +119,8 @@ class Refusals(unittest.TestCase):
                 if name != "config.json":
                     os.symlink(os.path.join(MODEL, name), os.path.join(folder, name))
             json.dump(config, open(os.path.join(folder, "config.json"), "w"))
-            self.assert_refused(3, ["MambaForCausalLM", "LlamaForCausalLM"], "run", PROMPT, "--model", folder)
+            self.assert_refused(3, ["MambaForCausalLM", "LlamaForCausalLM"],
+                                "run", PROMPT, "--model", folder)
 
 
 class Others(unittest.TestCase):
@@ -163,7 +169,8 @@ class SharedWeights(unittest.TestCase):
             first.stdin.write(PROMPT + "\n")
             first.stdin.flush()
             first.stdout.read(1)  # It has loaded.
-            done = subprocess.run([PROGRAM, "run", PROMPT, "--json", "--max-tokens", "4"], env=environment,
+            done = subprocess.run([PROGRAM, "run", PROMPT, "--json", "--max-tokens", "4"],
+                                  env=environment,
                                   capture_output=True, text=True, timeout=60)
             stats = json.loads(done.stdout)["stats"]
             self.assertTrue(stats["weights_shared"])
@@ -171,7 +178,8 @@ class SharedWeights(unittest.TestCase):
             first.kill()
             first.communicate()
             time.sleep(0.1)
-            done = subprocess.run([PROGRAM, "run", PROMPT, "--json", "--max-tokens", "4"], env=environment,
+            done = subprocess.run([PROGRAM, "run", PROMPT, "--json", "--max-tokens", "4"],
+                                  env=environment,
                                   capture_output=True, text=True, timeout=60)
             self.assertTrue(json.loads(done.stdout)["stats"]["weights_packed_here"])
 

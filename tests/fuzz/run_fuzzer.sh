@@ -1,6 +1,8 @@
 #!/bin/sh
-# Runs one fuzz target: run_fuzzer.sh PROGRAM SEED_FOLDER WORK_FOLDER. A finding is kept in WORK_FOLDER
-# and ends the run with its own exit status. MILLRACE_FUZZ_SECONDS says for how long (10 when unset).
+# Runs one fuzz target: run_fuzzer.sh PROGRAM SEED_FOLDER WORK_FOLDER.
+#
+# A finding is kept in WORK_FOLDER and ends the run with its own exit status. MILLRACE_FUZZ_SECONDS
+# says for how long (10 when unset).
 set -eu
 program=$1
 seeds=$2
