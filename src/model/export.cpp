@@ -38,7 +38,7 @@ void add_special_ids(const ModelSpec& spec, GgufMetadataBuilder& metadata) {
 
 Result<ExportReport> export_gguf(const ExportModel& model, const ExportCompanions& companions,
                                  const std::string& destination, const ExportOptions& options,
-                                 FunctionRef<void(std::uint64_t, std::uint64_t)> progress) {
+                                 ExportProgress progress) {
   TRY(check_output_file(destination, options.overwrite));
   const ExportTensors plan =
       TRY(plan_export_tensors(*model.spec, *model.source, ExportLayout::kGguf, options.format));
@@ -65,7 +65,7 @@ OrderedJson with_dtype(OrderedJson config, DType dtype) {
 
 Result<ExportReport> export_folder(const ExportModel& model, const ExportCompanions& companions,
                                    const std::string& destination, const ExportOptions& options,
-                                   FunctionRef<void(std::uint64_t, std::uint64_t)> progress) {
+                                   ExportProgress progress) {
   ModelSpec spec = *model.spec;
   spec.architecture = TRY(hugging_face_architecture(spec));
   const ExportTensors plan =
@@ -101,7 +101,7 @@ bool is_redundant(const std::string& name, const ModelSpec& spec) {
 
 Result<ExportReport> export_model(const ExportModel& model, const ExportCompanions& companions,
                                   const std::string& destination, const ExportOptions& options,
-                                  FunctionRef<void(std::uint64_t, std::uint64_t)> progress) {
+                                  ExportProgress progress) {
   if (options.format && !can_encode(*options.format)) {
     return Error{ErrorCode::kUnsupported,
                  "weights cannot be written as " + std::string(dtype_name(*options.format))};

@@ -60,7 +60,7 @@ struct ExportReport {
 // first byte is written.
 Result<ExportReport> export_model(const ExportModel& model, const ExportCompanions& companions,
                                   const std::string& destination, const ExportOptions& options,
-                                  FunctionRef<void(std::uint64_t, std::uint64_t)> progress);
+                                  ExportProgress progress);
 
 // The tensors of a checkpoint that no spec's export would write, tables that are computed anew
 // excepted.

@@ -15,6 +15,9 @@
 
 namespace millrace {
 
+// Called with written and total bytes; an error ends the export.
+using ExportProgress = FunctionRef<Status(std::uint64_t, std::uint64_t)>;
+
 enum class ExportLayout : std::uint8_t { kHuggingFace, kGguf };
 
 struct ExportTensor {
@@ -44,9 +47,8 @@ Result<ExportTensors> plan_export_tensors(const ModelSpec& spec, const ExportSou
                                           ExportLayout layout, std::optional<DType> format);
 
 // Reads, converts and appends every tensor, in the order that the writer asks for, a few megabytes
-// at a time. `progress(done, total)` counts written bytes. Leaves finish() to the caller.
+// at a time. Leaves finish() to the caller.
 Status write_export_tensors(const ExportTensors& plan, const ExportSource& source,
-                            WeightWriter& writer,
-                            FunctionRef<void(std::uint64_t, std::uint64_t)> progress);
+                            WeightWriter& writer, ExportProgress progress);
 
 }  // namespace millrace

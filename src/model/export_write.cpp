@@ -31,8 +31,8 @@ void pair_rows(std::span<const std::byte> halves, std::size_t head_dim, std::siz
 
 class Stream {
  public:
-  Stream(const ExportSource& source, WeightWriter& writer,
-         FunctionRef<void(std::uint64_t, std::uint64_t)> progress, std::uint64_t total_bytes)
+  Stream(const ExportSource& source, WeightWriter& writer, ExportProgress progress,
+         std::uint64_t total_bytes)
       : source_(&source), writer_(&writer), progress_(progress), total_bytes_(total_bytes) {}
 
   Status write(const ExportTensor& tensor) {
@@ -86,13 +86,12 @@ class Stream {
   Status append(std::span<const std::byte> bytes) {
     TRY(writer_->append(bytes));
     done_bytes_ += bytes.size();
-    progress_(done_bytes_, total_bytes_);
-    return Ok{};
+    return progress_(done_bytes_, total_bytes_);
   }
 
   const ExportSource* source_;
   WeightWriter* writer_;
-  FunctionRef<void(std::uint64_t, std::uint64_t)> progress_;
+  ExportProgress progress_;
   std::uint64_t total_bytes_;
   std::uint64_t done_bytes_ = 0;
   std::vector<std::byte> rows_;
@@ -104,8 +103,7 @@ class Stream {
 }  // namespace
 
 Status write_export_tensors(const ExportTensors& plan, const ExportSource& source,
-                            WeightWriter& writer,
-                            FunctionRef<void(std::uint64_t, std::uint64_t)> progress) {
+                            WeightWriter& writer, ExportProgress progress) {
   std::map<std::string_view, const ExportTensor*> by_name;
   for (const ExportTensor& tensor : plan.tensors) by_name[tensor.declaration.name] = &tensor;
   Stream stream(source, writer, progress, plan.num_bytes());

@@ -55,11 +55,12 @@ Result<ExportReport> convert(const std::string& source, const std::string& desti
   const CheckpointSource tensors(checkpoint, spec);
   const ExportModel model{.spec = &spec, .facts = &facts, .source = &tensors};
   std::uint64_t last = 0;
-  ExportReport report = TRY(
-      export_model(model, {}, destination, options, [&](std::uint64_t done, std::uint64_t total) {
-        EXPECT_LE(done, total);
-        last = done;
-      }));
+  ExportReport report = TRY(export_model(model, {}, destination, options,
+                                         [&](std::uint64_t done, std::uint64_t total) -> Status {
+                                           EXPECT_LE(done, total);
+                                           last = done;
+                                           return Ok{};
+                                         }));
   EXPECT_EQ(last, report.num_bytes);
   return report;
 }
