@@ -4,7 +4,7 @@ execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${PREFIX}
   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 
 # No environment at all: an installed program owes nothing to the place where it was built.
-execute_process(COMMAND ${CMAKE_COMMAND} -E env -i ${PREFIX}/bin/millrace --version
+execute_process(COMMAND env -i ${PREFIX}/bin/millrace --version
   WORKING_DIRECTORY / OUTPUT_VARIABLE version COMMAND_ERROR_IS_FATAL ANY)
 if(NOT version MATCHES "^millrace [0-9]+\\.[0-9]+\\.[0-9]+ \\(commit [0-9a-z.-]+, [a-z]+ build")
   message(FATAL_ERROR "the installed program calls itself: ${version}")
@@ -14,7 +14,7 @@ if(NOT version MATCHES "kernels: ")
 endif()
 
 # Nor does it owe anything for the model that comes with it.
-execute_process(COMMAND ${CMAKE_COMMAND} -E env -i ${PREFIX}/bin/millrace
+execute_process(COMMAND env -i ${PREFIX}/bin/millrace
     run "Once upon a time" --temperature 0 --max-tokens 3
   WORKING_DIRECTORY / OUTPUT_VARIABLE story COMMAND_ERROR_IS_FATAL ANY)
 if(NOT story MATCHES "[a-z]")
