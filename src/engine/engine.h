@@ -20,7 +20,7 @@
 namespace millrace {
 
 struct EngineOptions {
-  SchedulerOptions scheduler;
+  SchedulerOptions scheduler = {};
   std::size_t vocabulary = 0;      // V of the model
   std::size_t context_tokens = 0;  // prompt and generated tokens of one request
   // Mixed with the request's id when a request brings no seed of its own. Whoever wants a different

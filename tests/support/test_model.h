@@ -24,7 +24,7 @@ struct TestModelOptions {
   std::uint32_t block_tokens = 16;
   std::uint32_t num_blocks = 64;
   std::size_t tokens_max = 256;
-  std::optional<WeightFormat> format;
+  std::optional<WeightFormat> format = std::nullopt;
 };
 
 class TestModel {
@@ -36,6 +36,7 @@ class TestModel {
   Decoder& decoder() { return *decoder_; }
   KernelContext& context() { return context_; }
   KvView cache() const { return cache_->view(); }
+  const KvCache& kv_cache() const { return *cache_; }
 
   // Logits [T, V] of every position of one prompt, run in chunks of `chunk_tokens` in blocks from
   // `first_block`.

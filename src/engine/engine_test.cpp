@@ -1,0 +1,344 @@
+// Engine and TokenStream: exactly one end per request, on a thread and by hand, whatever happens.
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "base/random.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::size_t kVocabulary = 100;
+
+// The next token is the sum of all so far; can fail or dawdle on command.
+class SumRunner final : public ModelRunner {
+ public:
+  Status run(const StepPlan& plan, StepResult& result) override {
+    ++num_steps;
+    if (fails_at_step == num_steps) return Error{ErrorCode::kUnavailable, "the device is gone"};
+    for (std::size_t i = 0; i < plan.chunks.size(); ++i) {
+      if (!plan.chunks[i].samples) continue;
+      const auto& tokens = plan.chunks[i].sequence->tokens;
+      const bool is_bad = tokens.front() == kBadPrompt && tokens.size() > 3;
+      result.samples[i] = {
+          .outcome = is_bad ? SampleOutcome::kBadLogits : SampleOutcome::kToken,
+          .token = std::accumulate(tokens.begin(), tokens.end(), 0u) % TokenId{kVocabulary},
+      };
+    }
+    return Ok{};
+  }
+
+  static constexpr TokenId kBadPrompt = 99;
+  std::atomic<std::size_t> num_steps{0};
+  std::size_t fails_at_step = 0;
+};
+
+std::vector<TokenId> sums(std::vector<TokenId> tokens, std::size_t count) {
+  std::vector<TokenId> generated;
+  for (std::size_t i = 0; i < count; ++i) {
+    tokens.push_back(std::accumulate(tokens.begin(), tokens.end(), 0u) % TokenId{kVocabulary});
+    generated.push_back(tokens.back());
+  }
+  return generated;
+}
+
+Request make_request(std::vector<TokenId> prompt, std::size_t max_tokens) {
+  Request request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = max_tokens;
+  return request;
+}
+
+std::vector<TokenId> take_all(TokenStream& stream) {
+  std::vector<TokenId> tokens;
+  while (const auto token = stream.pop()) tokens.push_back(token->token);
+  return tokens;
+}
+
+class EngineTest : public ::testing::Test {
+ protected:
+  void make(const SchedulerOptions& scheduler = {.block_tokens = 4},
+            std::uint32_t num_blocks = 64) {
+    engine_.reset();
+    pool_ = std::make_unique<BlockPool>(num_blocks);
+    EngineOptions options;
+    options.scheduler = scheduler;
+    options.vocabulary = kVocabulary;
+    options.context_tokens = 128;
+    engine_ = MUST(Engine::create(options, *pool_, runner_, clock_));
+  }
+  void TearDown() override {
+    engine_.reset();
+    if (pool_) {
+      EXPECT_EQ(pool_->num_free(), pool_->num_blocks());
+    }
+  }
+
+  SumRunner runner_;
+  ManualClock clock_;
+  std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTest, RunsManyRequestsOnItsThread) {
+  make();
+  engine_->start();
+  std::vector<TokenStream> streams;
+  for (TokenId i = 0; i < 50; ++i) {
+    streams.push_back(MUST(engine_->submit(make_request({i, 1}, 1 + i % 20))));
+  }
+  for (TokenId i = 0; i < 50; ++i) {
+    EXPECT_EQ(take_all(streams[i]), sums({i, 1}, 1 + i % 20));
+    const std::optional<Finish> finish = streams[i].finished();
+    ASSERT_TRUE(finish.has_value());
+    EXPECT_EQ(finish->reason, FinishReason::kLength);
+    EXPECT_EQ(finish->num_prompt, 2u);
+    EXPECT_EQ(finish->num_generated, 1u + i % 20);
+  }
+  engine_->shutdown(Shutdown::kDrain);
+}
+
+TEST_F(EngineTest, StopTokenEndsTheStreamAndIsNotInIt) {
+  make();
+  Request request = make_request({1, 2}, 50);  // 3, 6, 12, 24, …
+  request.stop_ids = {90, 12};
+  TokenStream stream = MUST(engine_->submit(request));
+  while (engine_->step()) {
+  }
+  EXPECT_EQ(take_all(stream), (std::vector<TokenId>{3, 6}));
+  const Finish finish = stream.finished().value();
+  EXPECT_EQ(finish.reason, FinishReason::kStop);
+  EXPECT_EQ(finish.stop_token, TokenId{12});
+  EXPECT_EQ(finish.num_generated, 3u);
+}
+
+TEST_F(EngineTest, FinishIsToldAfterTheLastToken) {
+  make();
+  TokenStream stream = MUST(engine_->submit(make_request({1}, 2)));
+  while (engine_->step()) {
+  }
+  EXPECT_TRUE(stream.has_ended());
+  EXPECT_FALSE(stream.finished().has_value());
+  EXPECT_TRUE(stream.pop_for(std::chrono::seconds(1)).has_value());
+  EXPECT_TRUE(stream.try_pop().has_value());
+  EXPECT_TRUE(stream.finished().has_value());
+  EXPECT_FALSE(stream.try_pop().has_value());
+}
+
+TEST_F(EngineTest, WaitingForATokenHasAnEnd) {
+  make();
+  TokenStream stream = MUST(engine_->submit(make_request({1}, 2)));
+  EXPECT_FALSE(stream.pop_for(std::chrono::milliseconds(5)).has_value());
+  EXPECT_FALSE(stream.has_ended());
+}
+
+TEST_F(EngineTest, CancellationFreesEverythingAtTheNextStep) {
+  make();
+  TokenStream cancelled = MUST(engine_->submit(make_request({1, 2, 3}, 100)));
+  std::optional<TokenStream> dropped = MUST(engine_->submit(make_request({4, 5, 6}, 100)));
+  TokenStream unread = MUST(engine_->submit(make_request({7}, 100)));
+  unread.cancel();  // before the engine has seen it
+  for (int i = 0; i < 10; ++i) engine_->step();
+  EXPECT_GT(pool_->num_used(), 0u);
+  cancelled.cancel();
+  cancelled.cancel();
+  dropped.reset();
+  engine_->step();
+  EXPECT_EQ(pool_->num_used(), 0u);
+  EXPECT_EQ(take_all(cancelled), sums({1, 2, 3}, 10));
+  EXPECT_EQ(cancelled.finished()->reason, FinishReason::kCancelled);
+  EXPECT_EQ(unread.finished()->reason, FinishReason::kCancelled);
+  EXPECT_EQ(unread.finished()->num_generated, 0u);
+  EXPECT_FALSE(engine_->step());
+}
+
+TEST_F(EngineTest, DeadlineEndsARequestBeforeItCostsAStep) {
+  make();
+  Request late = make_request({1}, 50);
+  late.deadline = clock_.now();
+  Request soon = make_request({2}, 50);
+  soon.deadline = clock_.now() + std::chrono::milliseconds(10);
+  TokenStream late_stream = MUST(engine_->submit(late));
+  TokenStream soon_stream = MUST(engine_->submit(soon));
+  engine_->step();
+  EXPECT_EQ(late_stream.finished()->reason, FinishReason::kDeadline);
+  EXPECT_EQ(late_stream.finished()->num_generated, 0u);
+  clock_.advance(std::chrono::milliseconds(10));
+  engine_->step();
+  EXPECT_EQ(take_all(soon_stream).size(), 1u);
+  EXPECT_EQ(soon_stream.finished()->reason, FinishReason::kDeadline);
+}
+
+TEST_F(EngineTest, RunnerErrorEndsItsStepsSequencesAndNoOthers) {
+  make({.num_sequences_max = 2, .block_tokens = 4});
+  runner_.fails_at_step = 3;
+  TokenStream first = MUST(engine_->submit(make_request({1}, 9)));
+  TokenStream second = MUST(engine_->submit(make_request({2}, 9)));
+  TokenStream waiting = MUST(engine_->submit(make_request({3}, 9)));
+  while (engine_->step()) {
+  }
+  for (TokenStream* stream : {&first, &second}) {
+    EXPECT_EQ(take_all(*stream).size(), 2u);
+    EXPECT_EQ(stream->finished()->reason, FinishReason::kError);
+    EXPECT_EQ(stream->finished()->error->message, "the device is gone");
+  }
+  EXPECT_EQ(take_all(waiting), sums({3}, 9));
+  EXPECT_EQ(waiting.finished()->reason, FinishReason::kLength);
+}
+
+TEST_F(EngineTest, BadLogitsEndTheirSequenceAlone) {
+  make();
+  TokenStream bad = MUST(engine_->submit(make_request({SumRunner::kBadPrompt}, 9)));
+  TokenStream good = MUST(engine_->submit(make_request({3}, 9)));
+  while (engine_->step()) {
+  }
+  EXPECT_EQ(take_all(bad).size(), 3u);
+  EXPECT_EQ(bad.finished()->reason, FinishReason::kError);
+  EXPECT_EQ(bad.finished()->error->message,
+            "the model gave logits that are not finite after 4 tokens");
+  EXPECT_EQ(take_all(good), sums({3}, 9));
+}
+
+TEST_F(EngineTest, RefusesWhatCanNeverRunWithBothNumbers) {
+  make({.block_tokens = 4}, 8);
+  const auto message = [&](const Request& request) {
+    const auto stream = engine_->submit(request);
+    return stream.ok() ? std::string() : stream.error().message;
+  };
+  EXPECT_EQ(message(make_request({}, 1)), "prompt has no tokens, expected at least 1");
+  EXPECT_EQ(message(make_request({1}, 0)), "max_tokens is 0, expected at least 1");
+  EXPECT_EQ(message(make_request(std::vector<TokenId>(129, 1), 1)),
+            "prompt of 129 tokens exceeds context of 128");
+  EXPECT_EQ(message(make_request(std::vector<TokenId>(100, 1), 29)),
+            "prompt of 100 tokens exceeds KV cache of 32");
+  EXPECT_EQ(message(make_request(std::vector<TokenId>(30, 1), 4)),
+            "prompt of 30 tokens and 4 to generate exceed KV cache of 32");
+  EXPECT_EQ(message(make_request({1}, 128)),
+            "prompt of 1 tokens and 128 to generate exceed context of 128");
+  EXPECT_EQ(message(make_request({100}, 1)), "prompt has token 100, the vocabulary has 100");
+  Request stops = make_request({1}, 1);
+  stops.stop_ids = {100};
+  EXPECT_EQ(message(stops), "stop_ids has token 100, the vocabulary has 100");
+  EXPECT_EQ(message(make_request(std::vector<TokenId>(30, 1), 3)), "");
+}
+
+TEST_F(EngineTest, WithoutMaxTokensTheContextAndTheCacheAreTheLimit) {
+  make({.block_tokens = 4}, 8);
+  Request request = make_request({1, 2}, 1);
+  request.max_tokens.reset();
+  TokenStream stream = MUST(engine_->submit(request));
+  while (engine_->step()) {
+  }
+  EXPECT_EQ(take_all(stream).size(), 31u);  // 32 slots; the last token needs none
+  EXPECT_EQ(stream.finished()->reason, FinishReason::kLength);
+}
+
+TEST_F(EngineTest, RefusesOneRequestTooMany) {
+  make({.num_requests_max = 2, .block_tokens = 4});
+  TokenStream first = MUST(engine_->submit(make_request({1}, 2)));
+  TokenStream second = MUST(engine_->submit(make_request({1}, 5)));
+  const auto third = engine_->submit(make_request({1}, 1));
+  ASSERT_FALSE(third.ok());
+  EXPECT_EQ(third.error().code, ErrorCode::kResourceExhausted);
+  engine_->step();
+  engine_->step();  // the first has ended
+  EXPECT_TRUE(engine_->submit(make_request({1}, 1)).ok());
+}
+
+TEST_F(EngineTest, DrainFinishesWhatWasAccepted) {
+  make();
+  engine_->start();
+  std::vector<TokenStream> streams;
+  for (TokenId i = 0; i < 20; ++i) {
+    streams.push_back(MUST(engine_->submit(make_request({i}, 30))));
+  }
+  engine_->shutdown(Shutdown::kDrain);
+  EXPECT_EQ(engine_->submit(make_request({1}, 1)).error().code, ErrorCode::kUnavailable);
+  for (TokenId i = 0; i < 20; ++i) EXPECT_EQ(take_all(streams[i]), sums({i}, 30));
+}
+
+TEST_F(EngineTest, CancellingShutdownEndsEveryStream) {
+  for (const bool has_thread : {true, false}) {
+    make();
+    if (has_thread) engine_->start();
+    std::vector<TokenStream> streams;
+    for (TokenId i = 0; i < 100; ++i) {
+      streams.push_back(MUST(engine_->submit(make_request({i}, 120))));
+    }
+    engine_.reset();
+    for (TokenStream& stream : streams) {
+      take_all(stream);
+      ASSERT_TRUE(stream.finished().has_value());
+    }
+  }
+}
+
+// Many clients at once, some cancelling, some dropping, some slow: meant for the thread sanitizer.
+TEST_F(EngineTest, ClientsOnManyThreads) {
+  make({.num_requests_max = 64,
+        .num_sequences_max = 4,
+        .step_tokens_max = 16,
+        .chunk_tokens_max = 8,
+        .block_tokens = 4},
+       24);
+  engine_->start();
+  std::atomic<int> num_right{0};
+  std::atomic<int> num_wrong{0};
+  std::vector<std::thread> clients;
+  for (TokenId id = 0; id < 4; ++id) {
+    clients.emplace_back([&, id] {
+      Random random(id);
+      for (int i = 0; i < 60; ++i) {
+        const std::vector<TokenId> prompt(random.between(1, 20), id);
+        const std::size_t max_tokens = random.between(1, 30);
+        auto submitted = engine_->submit(make_request(prompt, max_tokens));
+        if (!submitted.ok()) continue;
+        TokenStream stream = std::move(submitted).value();
+        if (random.chance(0.2)) continue;  // dropped
+        if (random.chance(0.2)) {
+          static_cast<void>(stream.pop());
+          stream.cancel();
+          take_all(stream);
+          const FinishReason reason = stream.finished()->reason;
+          if (reason != FinishReason::kCancelled && reason != FinishReason::kLength) ++num_wrong;
+          continue;
+        }
+        const bool is_right = take_all(stream) == sums(prompt, max_tokens);
+        ++(is_right ? num_right : num_wrong);
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  engine_->shutdown(Shutdown::kDrain);
+  EXPECT_EQ(num_wrong, 0);
+  EXPECT_GT(num_right, 50);
+}
+
+TEST(EngineCreate, NamesTheOptionThatIsWrong) {
+  BlockPool pool(1);
+  SumRunner runner;
+  const ManualClock clock;
+  EngineOptions options{.vocabulary = 10, .context_tokens = 10};
+  EXPECT_TRUE(Engine::create(options, pool, runner, clock).ok());
+  options.scheduler.step_tokens_max = options.scheduler.num_sequences_max - 1;
+  EXPECT_EQ(Engine::create(options, pool, runner, clock).error().message,
+            "step_tokens_max is 31, expected 32 to 1048576");
+  options = {.vocabulary = 0, .context_tokens = 10};
+  EXPECT_FALSE(Engine::create(options, pool, runner, clock).ok());
+}
+
+TEST(FinishReason, EveryOneHasAName) {
+  for (const FinishReason reason :
+       {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled,
+        FinishReason::kDeadline, FinishReason::kError}) {
+    EXPECT_FALSE(finish_reason_name(reason).empty());
+  }
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,138 @@
+// A real decoder under the engine: every request gets, bit for bit, what it gets alone.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "base/random.h"
+#include "engine/decoder_runner.h"
+#include "engine/engine.h"
+#include "support/test_model.h"
+
+namespace millrace {
+namespace {
+
+struct Answer {
+  std::vector<TokenId> tokens;
+  std::vector<float> logprobs;
+  std::vector<float> top;
+  std::optional<Finish> finish;
+};
+
+// A model with an engine whose loop is turned by hand.
+struct Bench {
+  Bench(const std::string& family, const TestModelOptions& model_options,
+        const SchedulerOptions& scheduler)
+      : model(MUST(
+            TestModel::load(std::string(MILLRACE_GOLDEN) + "/models/" + family, model_options))),
+        pool(model->kv_cache().num_blocks()),
+        runner(MUST(DecoderRunner::create(model->decoder(), model->context(), model->kv_cache(),
+                                          scheduler))) {
+    EngineOptions options;
+    options.scheduler = scheduler;
+    options.vocabulary = model->spec().vocabulary;
+    options.context_tokens = 120;
+    engine = MUST(Engine::create(options, pool, *runner, clock));
+  }
+
+  std::vector<Answer> answer(const std::vector<Request>& requests) {
+    std::vector<TokenStream> streams;
+    for (const Request& request : requests) streams.push_back(MUST(engine->submit(request)));
+    while (engine->step()) {
+      num_preemptions += engine->scheduler().last_plan().preempted.size();
+    }
+    engine->scheduler().check_invariants();
+    std::vector<Answer> answers;
+    for (TokenStream& stream : streams) {
+      Answer& answer = answers.emplace_back();
+      while (const auto token = stream.try_pop()) {
+        answer.tokens.push_back(token->token);
+        answer.logprobs.push_back(token->logprob.value());
+        for (const TokenLogprob& top : token->top) answer.top.push_back(top.logprob);
+      }
+      answer.finish = stream.finished();
+    }
+    return answers;
+  }
+
+  std::unique_ptr<TestModel> model;
+  SystemClock clock;
+  BlockPool pool;
+  std::unique_ptr<DecoderRunner> runner;
+  std::unique_ptr<Engine> engine;
+  std::size_t num_preemptions = 0;
+};
+
+std::vector<Request> draw_requests(std::uint64_t seed, std::size_t vocabulary) {
+  Random random(seed);
+  std::vector<Request> requests;
+  for (int i = 0; i < 9; ++i) {
+    Request request;
+    const std::size_t num_prompt = random.between(1, 40);
+    for (std::size_t j = 0; j < num_prompt; ++j) {
+      request.prompt.push_back(static_cast<TokenId>(random.below(vocabulary)));
+    }
+    request.max_tokens = random.between(1, 30);
+    request.stop_ids = {static_cast<TokenId>(random.below(vocabulary))};
+    request.sampling.top_logprobs = 3;
+    request.sampling.seed = random.next();
+    if (random.chance(0.3)) request.sampling.temperature = 0;
+    if (random.chance(0.3)) request.sampling.top_p = 0.8f;
+    if (random.chance(0.3)) request.sampling.top_k = 10;
+    if (random.chance(0.3)) request.sampling.repetition_penalty = 1.3f;
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+class EngineOnDecoder : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(EngineOnDecoder, BatchesChunksAndPreemptionChangeNoBit) {
+  std::size_t num_preemptions = 0;
+  for (const DType kv_dtype : {DType::kF16, DType::kI8}) {
+    // Alone, prompts whole, one thread.
+    Bench solo(GetParam(), {.num_threads = 1, .kv_dtype = kv_dtype},
+               {.num_sequences_max = 1, .step_tokens_max = 128, .chunk_tokens_max = 128});
+    const std::vector<Request> requests = draw_requests(3, solo.model->spec().vocabulary);
+    std::vector<Answer> expected;
+    for (const Request& request : requests) expected.push_back(solo.answer({request}).front());
+    for (const std::size_t chunk_tokens : {3u, 16u}) {
+      // Together, cut small, in a pool that is too small for all, other blocks, more threads.
+      Bench crowd(GetParam(),
+                  {.num_threads = 2, .kv_dtype = kv_dtype, .block_tokens = 8, .num_blocks = 16},
+                  {.num_sequences_max = 5,
+                   .step_tokens_max = 20,
+                   .chunk_tokens_max = chunk_tokens,
+                   .block_tokens = 8});
+      const std::vector<Answer> found = crowd.answer(requests);
+      num_preemptions += crowd.num_preemptions;
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        EXPECT_EQ(found[i].tokens, expected[i].tokens) << "request " << i;
+        EXPECT_EQ(found[i].logprobs, expected[i].logprobs) << "request " << i;
+        EXPECT_EQ(found[i].top, expected[i].top) << "request " << i;
+        ASSERT_TRUE(found[i].finish && expected[i].finish);
+        EXPECT_EQ(found[i].finish->reason, expected[i].finish->reason) << "request " << i;
+      }
+    }
+  }
+  EXPECT_GT(num_preemptions, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, EngineOnDecoder,
+                         ::testing::Values("llama3", "mistral", "qwen3", "mixtral"),
+                         [](const auto& family) { return std::string(family.param); });
+
+TEST(DecoderRunner, RefusesADecoderThatIsPlannedTooSmall) {
+  auto model = MUST(TestModel::load(std::string(MILLRACE_GOLDEN) + "/models/llama3",
+                                    {.block_tokens = 16, .tokens_max = 32}));
+  const auto create = [&](const SchedulerOptions& scheduler) {
+    return DecoderRunner::create(model->decoder(), model->context(), model->kv_cache(), scheduler);
+  };
+  EXPECT_TRUE(create({.num_sequences_max = 32, .step_tokens_max = 32}).ok());
+  EXPECT_EQ(create({.num_sequences_max = 32, .step_tokens_max = 33}).error().message,
+            "the decoder is planned for 32 tokens in a step, the scheduler wants 33");
+  EXPECT_EQ(create({.step_tokens_max = 32, .block_tokens = 8}).error().message,
+            "the cache has blocks of 16 tokens, the scheduler expects 8");
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,194 @@
+// Golden schedules: each .sched file is a story of arrivals with the plans that they must lead to.
+//
+// A line is a command or an output; the runner replays the commands, writes the outputs anew, and
+// the whole file must come out as it was. UPDATE_GOLDEN=1 rewrites the files instead.
+//
+//   pool   blocks=N block_tokens=N          first line
+//   step   tokens_max=N [sequences_max=N] [chunk_tokens_max=N] [requests_max=N]
+//   arrive NAME prompt=N [max=N] [deadline_ms=N]     -> "refuse NAME message" when it never fits
+//   wait   ms=N                              time passes
+//   finish NAME | cancel NAME                ends before the next plan
+//   plan                                     -> chunks NAME:computed+tokens, "preempt NAME"
+//                                            -> "end NAME reason" for those that ended by
+//                                            themselves
+//   free                                     -> number of free blocks
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "engine/scheduler.h"
+
+namespace millrace {
+namespace {
+
+std::string padded(std::string word) {
+  constexpr std::size_t kColumn = 7;
+  word.resize(std::max(word.size() + 1, kColumn), ' ');
+  return word;
+}
+
+class Story {
+ public:
+  // The file's text with its outputs written anew.
+  std::string replay(const std::string& text) {
+    std::istringstream lines(text);
+    std::string line;
+    while (std::getline(lines, line)) replay_line(line);
+    return out_;
+  }
+
+ private:
+  using Words = std::vector<std::string>;
+
+  void replay_line(const std::string& line) {
+    Words words;
+    std::istringstream stream(line);
+    for (std::string word; stream >> word;) words.push_back(word);
+    if (words.empty() || words[0][0] == '#') {
+      out_ += line + "\n";
+      return;
+    }
+    const std::string& command = words[0];
+    if (command == "end" || command == "refuse") return;  // outputs, written when they come about
+    if (command == "plan") return plan();
+    if (command == "free") return emit("free", std::to_string(pool_->num_free()));
+    out_ += line + "\n";
+    if (command == "pool") return make_pool(words);
+    if (command == "step") return make_scheduler(words);
+    if (command == "arrive") return arrive(words);
+    if (command == "wait") return clock_.advance(std::chrono::milliseconds(number(words, "ms")));
+    if (command == "finish") return end(words.at(1), FinishReason::kStop);
+    if (command == "cancel") return end(words.at(1), FinishReason::kCancelled);
+    ADD_FAILURE() << "unknown command: " << line;
+  }
+
+  void emit(const std::string& word, const std::string& rest) {
+    out_ += rest.empty() ? word + "\n" : padded(word) + rest + "\n";
+  }
+
+  static std::optional<std::size_t> find_number(const Words& words, const std::string& name) {
+    for (const std::string& word : words) {
+      if (word.rfind(name + "=", 0) == 0) return std::stoull(word.substr(name.size() + 1));
+    }
+    return std::nullopt;
+  }
+  static std::size_t number(const Words& words, const std::string& name) {
+    const auto found = find_number(words, name);
+    EXPECT_TRUE(found.has_value()) << "missing " << name;
+    return found.value_or(1);
+  }
+
+  void make_pool(const Words& words) {
+    pool_ = std::make_unique<BlockPool>(static_cast<std::uint32_t>(number(words, "blocks")));
+    options_.block_tokens = number(words, "block_tokens");
+  }
+
+  void make_scheduler(const Words& words) {
+    options_.step_tokens_max = number(words, "tokens_max");
+    options_.num_sequences_max = find_number(words, "sequences_max")
+                                     .value_or(std::min<std::size_t>(4, options_.step_tokens_max));
+    options_.chunk_tokens_max =
+        find_number(words, "chunk_tokens_max").value_or(options_.step_tokens_max);
+    options_.num_requests_max = find_number(words, "requests_max").value_or(16);
+    ASSERT_TRUE(check_options(options_).ok());
+    scheduler_ = std::make_unique<Scheduler>(options_, *pool_);
+  }
+
+  void arrive(const Words& words) {
+    Request request;
+    request.prompt.resize(number(words, "prompt"));
+    request.max_tokens = find_number(words, "max");
+    if (const auto ms = find_number(words, "deadline_ms")) {
+      request.deadline = clock_.now() + std::chrono::milliseconds(*ms);
+    }
+    constexpr std::size_t kContext = 1000;
+    auto checked = checked_request(std::move(request),
+                                   {.vocabulary = 1,
+                                    .context_tokens = kContext,
+                                    .cache_tokens = pool_->num_blocks() * options_.block_tokens});
+    const std::string& name = words.at(1);
+    if (!checked.ok()) return emit("refuse", name + " " + checked.error().message);
+    const SequenceId id = scheduler_->submit(
+        std::make_unique<Sequence>(std::move(checked).value(), options_.block_tokens));
+    ids_[name] = id;
+    names_[id.index] = name;
+  }
+
+  void end(const std::string& name, FinishReason reason) {
+    scheduler_->cancel(ids_.at(name), {.reason = reason});
+    told_.push_back(name);
+  }
+
+  std::string name_of(const Sequence* sequence) const { return names_.at(sequence->id.index); }
+
+  void plan() {
+    const StepPlan& plan = scheduler_->plan(clock_.now());
+    std::string text;
+    const auto append = [&](const std::string& part) { text += (text.empty() ? "" : " ") + part; };
+    for (const PlannedChunk& chunk : plan.chunks) {
+      append(name_of(chunk.sequence) + ":" + std::to_string(chunk.num_computed) + "+" +
+             std::to_string(chunk.num_tokens));
+    }
+    for (const Sequence* sequence : plan.preempted) append("preempt " + name_of(sequence));
+    emit("plan", text);
+    if (!plan.chunks.empty()) {
+      StepResult result(plan.chunks.size());
+      result.reset(plan.chunks.size());
+      for (SampledToken& sample : result.samples) sample.outcome = SampleOutcome::kToken;
+      scheduler_->apply(result);
+    }
+    for (const auto& sequence : scheduler_->events().finished) {
+      const std::string name = name_of(sequence.get());
+      if (std::erase(told_, name) > 0) continue;
+      emit("end", name + " " + std::string(finish_reason_name(sequence->finish->reason)));
+    }
+    scheduler_->clear_events();
+    scheduler_->check_invariants();
+  }
+
+  ManualClock clock_;
+  SchedulerOptions options_;
+  std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::map<std::string, SequenceId> ids_;
+  std::map<std::uint32_t, std::string> names_;
+  std::vector<std::string> told_;  // ended by a command, so their end is no news
+  std::string out_;
+};
+
+std::vector<std::string> golden_files() {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(MILLRACE_SCHED_GOLDEN)) {
+    if (entry.path().extension() == ".sched") files.push_back(entry.path().stem());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+class SchedGolden : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(SchedGolden, PlansAreAsWritten) {
+  constexpr std::uint64_t kFileBytesMax = 1 << 20;
+  const std::string path = std::string(MILLRACE_SCHED_GOLDEN) + "/" + GetParam() + ".sched";
+  const std::string expected = MUST(read_file(path, kFileBytesMax));  // a file of ours
+  const std::string found = Story().replay(expected);
+  if (std::getenv("UPDATE_GOLDEN") != nullptr) {
+    ASSERT_TRUE(write_file(path, found).ok());
+    return;
+  }
+  EXPECT_EQ(found, expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, SchedGolden, ::testing::ValuesIn(golden_files()),
+                         [](const auto& file) { return file.param; });
+
+}  // namespace
+}  // namespace millrace
