@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "formats/tokenizer_folder.h"
 #include "formats/tokenizer_gguf.h"
+#include "formats/tokenizer_json.h"
+#include "formats/tokenizer_sentencepiece.h"
 
 namespace millrace {
 namespace {
@@ -53,6 +55,11 @@ Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint) {
 
 Result<TokenizerSpec> load_tokenizer_spec_at(const std::string& path) {
   if (is_directory(path)) return load_tokenizer_spec(path);
+  if (path.ends_with(".json")) return parse_tokenizer_json(TRY(read_json_file(path)), path);
+  if (file_exists(path) && path.find(".model") != std::string::npos) {
+    constexpr std::uint64_t kBytesMax = 256ull << 20;
+    return parse_sentencepiece(TRY(read_file(path, kBytesMax)), path);
+  }
   return load_model_tokenizer_spec(TRY(open_checkpoint(path)));
 }
 

@@ -18,7 +18,8 @@ namespace millrace {
 // beside a llama2.c file.
 Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint);
 
-// The same for a path that need not be a whole model: a folder with tokeniser files will do.
+// The same for a path that need not be a whole model: a folder with tokeniser files, a
+// tokenizer.json or a sentencepiece .model will do.
 Result<TokenizerSpec> load_tokenizer_spec_at(const std::string& path);
 
 struct ModelText {

@@ -69,7 +69,10 @@ Status tokenize(const TokenizeOptions& options) {
 void add_tokenize_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("tokenize", "Text to token ids, or ids to text");
   auto options = std::make_shared<TokenizeOptions>();
-  command->add_option("model", options->model, "The model, or a folder with only its tokeniser")
+  command
+      ->add_option(
+          "model", options->model,
+          "The model, a folder with only its tokeniser, a tokenizer.json or a sentencepiece .model")
       ->type_name("PATH")
       ->required();
   command->add_option("text", options->text, "The text; without it, or with -, standard input");
