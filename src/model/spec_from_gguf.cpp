@@ -272,9 +272,16 @@ ModelSpec spec_from_llama2c(const Llama2cConfig& config) {
 
 Result<ModelSpec> read_spec(const Checkpoint& checkpoint) {
   switch (checkpoint.kind()) {
-    case CheckpointKind::kHuggingFace:
-      return spec_from_config(checkpoint.config(), checkpoint.generation_config(),
-                              checkpoint.folder() + "/config.json");
+    case CheckpointKind::kHuggingFace: {
+      ModelSpec spec = TRY(spec_from_config(checkpoint.config(), checkpoint.generation_config(),
+                                            checkpoint.folder() + "/config.json"));
+      // Files of shared weights hold them once, whether the config repeats it or not.
+      const std::string output = hugging_face_name(TensorRole::kOutput, spec.architecture);
+      if (!checkpoint.config().contains("tie_word_embeddings")) {
+        spec.has_tied_embeddings = checkpoint.weights().find(output) == nullptr;
+      }
+      return spec;
+    }
     case CheckpointKind::kGguf:
       return spec_from_gguf(*checkpoint.gguf_metadata(), checkpoint.weights());
     case CheckpointKind::kLlama2c: {
