@@ -33,7 +33,7 @@ struct CompiledTokenizer {
   std::vector<TokenId> end_of_generation_ids;
 };
 
-// Checks that the spec is consistent and compiles its stages.
+// Checks that the spec is consistent and compiles its stages. Shared by the copies of a Tokenizer.
 Result<std::shared_ptr<const CompiledTokenizer>> compile_tokenizer(const TokenizerSpec& spec);
 
 }  // namespace millrace
