@@ -2,6 +2,7 @@
 // stack.
 #include "text/regex.h"
 
+#include <algorithm>
 #include <string>
 
 #include "base/check.h"
@@ -18,9 +19,11 @@ namespace millrace {
 
 namespace {
 
-// A match of any published pattern takes a few steps per character; these stop a bomb in well
-// under a second.
-constexpr std::uint32_t kMatchStepsMax = 20'000'000;
+// A match of any published pattern takes a few steps per character of what it looks at, at most all
+// the rest; these stop a bomb within milliseconds.
+constexpr std::uint64_t kMatchStepsBase = 1'000'000;
+constexpr std::uint64_t kMatchStepsPerByte = 16;
+constexpr std::uint64_t kMatchStepsMax = 0xFFFFFFFF;
 constexpr std::uint32_t kMatchDepthMax = 100'000;
 constexpr std::uint32_t kMatchHeapKib = 64 << 10;
 constexpr std::size_t kJitStackBytesMin = 32 << 10;
@@ -47,7 +50,6 @@ struct RegexScratch::State {
   State() {
     CHECK(data != nullptr);
     CHECK(context != nullptr);
-    pcre2_set_match_limit(context.get(), kMatchStepsMax);
     pcre2_set_depth_limit(context.get(), kMatchDepthMax);
     pcre2_set_heap_limit(context.get(), kMatchHeapKib);
     if (stack != nullptr) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
@@ -88,6 +90,9 @@ Result<std::optional<MatchRange>> Regex::find(std::string_view subject, std::siz
                                               RegexScratch& scratch) const {
   if (scratch.state_ == nullptr) scratch.state_ = std::make_unique<RegexScratch::State>();
   RegexScratch::State& state = *scratch.state_;
+  const std::uint64_t steps = kMatchStepsBase + kMatchStepsPerByte * (subject.size() - start);
+  pcre2_set_match_limit(state.context.get(),
+                        static_cast<std::uint32_t>(std::min(steps, kMatchStepsMax)));
   const auto* bytes = reinterpret_cast<PCRE2_SPTR>(subject.data());
   int rc = PCRE2_ERROR_JIT_STACKLIMIT;
   if (code_->has_jit) {
