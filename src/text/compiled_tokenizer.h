@@ -33,12 +33,7 @@ struct CompiledTokenizer {
   std::vector<TokenId> end_of_generation_ids;
 };
 
-<<<<<<< HEAD
-// Checks that the spec is consistent and compiles its stages. Shared by the tokenizer and the
-// detokenizers that it hands out.
-=======
 // Checks that the spec is consistent and compiles its stages. Shared by the copies of a Tokenizer.
->>>>>>> text
 Result<std::shared_ptr<const CompiledTokenizer>> compile_tokenizer(const TokenizerSpec& spec);
 
 }  // namespace millrace

@@ -12,14 +12,8 @@ constexpr std::size_t kClassDepthMax = 16;
 
 // The White_Space property and its complement, as members of a class. PCRE2's own \s also matches
 // U+180E, which is no white space since Unicode 6.3.
-<<<<<<< HEAD
-constexpr std::string_view kSpace =
-    R"(\x{9}-\x{D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029})"
-    R"(\x{202F}\x{205F}\x{3000})";
-=======
 constexpr std::string_view kSpace = R"(\x{9}-\x{D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A})"
                                     R"(\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
->>>>>>> text
 constexpr std::string_view kNotSpace =
     R"(\x{0}-\x{8}\x{E}-\x{1F}\x{21}-\x{84}\x{86}-\x{9F}\x{A1}-\x{167F}\x{1681}-\x{1FFF})"
     R"(\x{200B}-\x{2027}\x{202A}-\x{202E}\x{2030}-\x{205E}\x{2060}-\x{2FFF}\x{3001}-\x{10FFFF})";
