@@ -16,7 +16,8 @@ constexpr std::string_view kQwen3 = "Qwen3ForCausalLM";
 constexpr std::string_view kQwen3Moe = "Qwen3MoeForCausalLM";
 
 // clang-format off
-// name, repository, architecture, hidden, layers, heads, KV heads, head_dim, width, vocabulary, context
+// name, repository, architecture, hidden, layers, heads, KV heads, head_dim, width, vocabulary,
+// context
 constexpr std::array kShapes = {
     PublicShape{"llama-2-7b", "meta-llama/Llama-2-7b-hf", kLlama,
                 4096, 32, 32, 32, 128, 11008, 32000, 4096},

@@ -98,7 +98,7 @@ TEST_P(EngineOnDecoder, BatchesChunksAndPreemptionChangeNoBit) {
     for (const std::size_t chunk_tokens : {3u, 16u}) {
       // Together, cut small, in a pool that is too small for all, other blocks, more threads.
       Bench crowd(GetParam(),
-                  {.num_threads = 2, .kv_dtype = kv_dtype, .block_tokens = 8, .num_blocks = 16},
+                  {.num_threads = 2, .kv_dtype = kv_dtype, .block_tokens = 8, .num_blocks = 10},
                   {.num_sequences_max = 5,
                    .step_tokens_max = 20,
                    .chunk_tokens_max = chunk_tokens,

@@ -1,4 +1,5 @@
 # Installs BUILD into a fresh PREFIX, runs what lies there, and looks for the papers beside it.
+cmake_policy(SET CMP0057 NEW)  # if(… IN_LIST …): a script has no project that would set it.
 file(REMOVE_RECURSE ${PREFIX})
 execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${PREFIX}
   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
