@@ -11,8 +11,10 @@ namespace {
 // About 20 microseconds of pauses: longer than the gap between two steps of a small model, short
 // enough that an idle server does not burn a core.
 constexpr std::size_t kSpinsBeforeSleep = 2000;
-// A barrier inside a step is met within microseconds unless the core was taken away; then yield it.
-constexpr std::size_t kSpinsBeforeYield = 4000;
+// A barrier inside a step is met within microseconds unless a core was taken away. Then sleeping
+// gets it back sooner than yielding does: whoever yields stays in line behind others for a time
+// slice per barrier.
+constexpr std::size_t kSpinsBeforeWait = 4000;
 
 void pause_cpu() {
 #if defined(__x86_64__)
@@ -77,17 +79,19 @@ void ThreadTeam::barrier() {
   const std::uint32_t generation = generation_.load(std::memory_order_acquire);
   if (num_arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == num_threads_) {
     num_arrived_.store(0, std::memory_order_relaxed);
-    generation_.store(generation + 1, std::memory_order_release);
+    generation_.store(generation + 1, std::memory_order_seq_cst);
+    if (num_waiting_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
     return;
   }
-  std::size_t spin = 0;
-  while (generation_.load(std::memory_order_acquire) == generation) {
-    if (++spin < kSpinsBeforeYield) {
-      pause_cpu();
-    } else {
-      std::this_thread::yield();
-    }
+  for (std::size_t spin = 0; spin < kSpinsBeforeWait; ++spin) {
+    if (generation_.load(std::memory_order_acquire) != generation) return;
+    pause_cpu();
   }
+  num_waiting_.fetch_add(1, std::memory_order_seq_cst);
+  while (generation_.load(std::memory_order_seq_cst) == generation) {
+    generation_.wait(generation, std::memory_order_seq_cst);
+  }
+  num_waiting_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
 WorkRange split_work(std::size_t count, std::size_t grain, std::size_t rank,

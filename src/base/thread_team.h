@@ -17,7 +17,7 @@ namespace millrace {
 //
 //   team.run([&](std::size_t rank) { …; team.barrier(); …; });
 //
-// Between steps workers spin for a moment, then sleep. A barrier spins, then yields, so that a
+// Between steps workers spin for a moment, then sleep; at a barrier they do the same, so that a
 // machine with more threads than free cores still makes progress.
 class ThreadTeam {
  public:
@@ -51,6 +51,7 @@ class ThreadTeam {
   alignas(64) std::atomic<std::uint32_t> num_sleeping_{0};
   alignas(64) std::atomic<std::uint32_t> num_arrived_{0};
   alignas(64) std::atomic<std::uint32_t> generation_{0};
+  alignas(64) std::atomic<std::uint32_t> num_waiting_{0};  // asleep at the barrier
 };
 
 // The part of [0, count) that belongs to `rank`, cut at multiples of `grain`: parts differ by at
