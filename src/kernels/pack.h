@@ -11,8 +11,7 @@
 //     | w0 w8 w1 w9 … w7 w15 | …                                            bf16
 //
 //   bf16's halves are interleaved because then a shift and a mask of the same 32 bytes give the f32
-//   of outputs 0-7 and 8-15, where widening in order takes a shuffle per vector (one thread, one
-//   row, AVX2 on Zen 5: XXX GB/s instead of 36).
+//   of outputs 0-7 and 8-15, where widening in order takes a shuffle per vector.
 //
 //   int8               scales first, padded to 64 bytes, then groups of 32 k:
 //

@@ -70,7 +70,8 @@ class Planner {
 
   Status add(const RequiredTensor& tensor) {
     ExportTensor added;
-    added.declaration = {name_of(tensor.key), TRY(dtype_of(tensor)), tensor.shape};
+    const DType dtype = TRY(dtype_of(tensor));
+    added.declaration = {name_of(tensor.key), dtype, tensor.shape};
     added.parts = {tensor};
     if (is_rotated(tensor.key.role) && layout_ == ExportLayout::kGguf && has_paired_rows(*spec_)) {
       added.paired_head_dim = spec_->layers[tensor.key.layer].attention.head_dim;
@@ -90,8 +91,8 @@ class Planner {
     }
     ExportTensor stack;
     const std::size_t num_experts = spec_->layers[tensor.key.layer].feed_forward.num_experts;
-    stack.declaration = {name, TRY(dtype_of(tensor)),
-                         Shape{num_experts, tensor.shape[0], tensor.shape[1]}};
+    const DType dtype = TRY(dtype_of(tensor));
+    stack.declaration = {name, dtype, Shape{num_experts, tensor.shape[0], tensor.shape[1]}};
     stack.parts = {tensor};
     count(stack);
     stacks_[name] = plan_.tensors.size();
