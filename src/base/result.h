@@ -100,9 +100,9 @@ inline Error with_context(Error error, const std::string& context) {
     ::std::move(name).value();                        \
   })
 
-// The value of a Result, or return its error from the calling function. On its own in a statement or an
-// initialiser: leaving an expression half-way does not destroy the temporaries that it made before, so
-// f(std::string(…), TRY(…)) would leak the string.
+// The value of a Result, or return its error from the calling function. On its own in a statement
+// or an initialiser: leaving an expression half-way does not destroy the temporaries that it made
+// before, so f(std::string(…), TRY(…)) would leak the string.
 #define TRY(expression) MILLRACE_TRY(MILLRACE_CONCAT(try_result_, __COUNTER__), expression)
 
 // Cannot fail here; the comment that follows says why. Aborts if it does.

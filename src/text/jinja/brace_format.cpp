@@ -14,7 +14,7 @@
 namespace millrace::jinja {
 namespace {
 
-constexpr int kFieldDepthMax = 2;  // A field, and fields in its specification.
+constexpr int kFieldDepthMax = 3;  // A field, fields in its specification, and in theirs.
 
 struct Field {
   std::string_view name;

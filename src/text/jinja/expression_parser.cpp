@@ -470,26 +470,25 @@ Result<ExpressionPtr> ExpressionParser::test(ExpressionPtr value) {
   return make(ExpressionKind::kNot, line, std::move(test));
 }
 
-bool ExpressionParser::at_tuple_end(std::string_view end_name) const {
+bool ExpressionParser::at_tuple_end() const {
   return reader_.at(TokenKind::kVariableEnd) || reader_.at(TokenKind::kBlockEnd) ||
-         reader_.at_operator(")") || (!end_name.empty() && reader_.at_name(end_name));
+         reader_.at_operator(")");
 }
 
-Result<ExpressionPtr> ExpressionParser::tuple(Conditionals conditionals,
-                                              std::string_view end_name) {
+Result<ExpressionPtr> ExpressionParser::tuple(Conditionals conditionals) {
   const int line = reader_.line();
-  if (at_tuple_end(end_name)) return reader_.unexpected("an expression");
+  if (at_tuple_end()) return reader_.unexpected("an expression");
   ExpressionPtr first = TRY(expression(conditionals));
   if (!reader_.at_operator(",")) return first;
   ExpressionPtr tuple = begin(ExpressionKind::kTuple, line);
   tuple->operands.push_back(std::move(first));
-  while (reader_.skip_operator(",") && !at_tuple_end(end_name)) {
+  while (reader_.skip_operator(",") && !at_tuple_end()) {
     tuple->operands.push_back(TRY(expression(conditionals)));
   }
   return finish(std::move(tuple));
 }
 
-Result<Target> ExpressionParser::target(NamespaceTargets namespaces, std::string_view end_name) {
+Result<Target> ExpressionParser::target(NamespaceTargets namespaces) {
   const int line = reader_.line();
   Target first = TRY(target_item(namespaces));
   if (!reader_.at_operator(",")) return first;
@@ -497,7 +496,7 @@ Result<Target> ExpressionParser::target(NamespaceTargets namespaces, std::string
   several.kind = Target::Kind::kTuple;
   several.line = line;
   several.items.push_back(std::move(first));
-  while (reader_.skip_operator(",") && !at_tuple_end(end_name)) {
+  while (reader_.skip_operator(",") && !at_tuple_end()) {
     several.items.push_back(TRY(target_item(namespaces)));
   }
   return several;

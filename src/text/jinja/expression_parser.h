@@ -19,10 +19,10 @@ class ExpressionParser {
   explicit ExpressionParser(TokenReader& reader) : reader_(reader) {}
 
   Result<ExpressionPtr> expression(Conditionals conditionals = Conditionals::kAllowed);
-  // An expression, or several with commas, which make a tuple; `end_name` may follow a last comma.
-  Result<ExpressionPtr> tuple(Conditionals conditionals, std::string_view end_name = "");
+  // An expression, or several with commas, which make a tuple.
+  Result<ExpressionPtr> tuple(Conditionals conditionals);
   // What stands on the left of an assignment or between "for" and "in".
-  Result<Target> target(NamespaceTargets namespaces, std::string_view end_name = "");
+  Result<Target> target(NamespaceTargets namespaces);
   // Filters after a bar; `value` is null for the text captured by a block. With kName the first
   // filter stands without a bar.
   enum class FilterStart : std::uint8_t { kBar, kName };
@@ -63,7 +63,7 @@ class ExpressionParser {
   Result<ExpressionPtr> constant(Value value);
   // Sets the height and checks it.
   Result<ExpressionPtr> finish(ExpressionPtr expression) const;
-  bool at_tuple_end(std::string_view end_name) const;
+  bool at_tuple_end() const;
 
   TokenReader& reader_;
 };

@@ -273,8 +273,10 @@ Result<Value> filter_xmlattr(Sandbox& sandbox, const Arguments& arguments) {
 Result<Value> filter_filesizeformat(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"filesizeformat", {"value", "binary"}, 1}));
   Arguments number;
-  number.positional = {bound[0]};
-  const double num_bytes = TRY(filter_float(sandbox, number)).as_double();
+  number.positional = {bound[0], Value::none()};
+  const Value size = TRY(filter_float(sandbox, number));
+  if (size.is_none()) return template_error("filesizeformat() expects a number");
+  const double num_bytes = size.as_double();
   const bool is_binary = is_true(bound[1]);
   const double base = is_binary ? 1024 : 1000;
   if (num_bytes == 1) return sandbox.string("1 Byte");

@@ -36,16 +36,20 @@ bool take(std::string_view& text, char c) {
   return true;
 }
 
-void take_fill_and_align(std::string_view& text, FormatSpec& spec) {
+// Whether a fill was given.
+bool take_fill_and_align(std::string_view& text, FormatSpec& spec) {
   const std::size_t fill_bytes = text.empty() ? 0 : code_point_offset(text, 1);
   if (fill_bytes < text.size() && is_align(text[fill_bytes])) {
     spec.fill = text.substr(0, fill_bytes);
     spec.align = text[fill_bytes];
     text.remove_prefix(fill_bytes + 1);
-  } else if (!text.empty() && is_align(text[0])) {
+    return true;
+  }
+  if (!text.empty() && is_align(text[0])) {
     spec.align = text[0];
     text.remove_prefix(1);
   }
+  return false;
 }
 
 // A number in pieces, before it is padded.
@@ -211,17 +215,17 @@ bool is_one_of(char type, std::string_view types) {
 
 Result<FormatSpec> parse_format_spec(std::string_view text) {
   FormatSpec spec;
-  take_fill_and_align(text, spec);
+  const bool has_fill = take_fill_and_align(text, spec);
   if (!text.empty() && (text[0] == '+' || text[0] == '-' || text[0] == ' ')) {
     spec.sign = text[0];
     text.remove_prefix(1);
   }
   spec.zero_is_positive = take(text, 'z');
   spec.is_alternate = take(text, '#');
-  if (spec.align == '\0' && text.starts_with('0')) {
+  if (!has_fill && text.starts_with('0')) {
     text.remove_prefix(1);
     spec.fill = "0";
-    spec.align = '0';  // = for numbers, < for text.
+    if (spec.align == '\0') spec.align = '0';  // = for numbers, < for text.
   }
   spec.width = TRY(take_digits(text)).value_or(0);
   if (text.starts_with(',') || text.starts_with('_')) {

@@ -19,7 +19,7 @@ class Global final : public Opaque {
   Global(std::string_view name, Function function) : name_(name), function_(function) {}
 
   std::string_view type_name() const override { return "function"; }
-  std::string repr() const override { return "<function " + std::string(name_) + ">"; }
+  Result<std::string> repr(Sandbox&) override { return "<function " + std::string(name_) + ">"; }
   bool is_callable() const override { return true; }
   Result<Value> call(Sandbox& sandbox, Arguments arguments) override {
     return function_(sandbox, std::move(arguments));

@@ -14,7 +14,7 @@ class Macro final : public Opaque {
       : interpreter_(interpreter), macro_(macro), outer_(outer) {}
 
   std::string_view type_name() const override { return "Macro"; }
-  std::string repr() const override {
+  Result<std::string> repr(Sandbox&) override {
     return macro_.name ? "<Macro '" + *macro_.name + "'>" : "<Macro anonymous>";
   }
   bool is_callable() const override { return true; }

@@ -99,6 +99,11 @@ Result<std::optional<Value>> Loop::attribute(Sandbox& sandbox, std::string_view 
   return position(sandbox, name);
 }
 
+Result<std::string> Loop::repr(Sandbox& sandbox) {
+  const std::int64_t num_items = TRY(length(sandbox));
+  return "<LoopContext " + std::to_string(index0_ + 1) + "/" + std::to_string(num_items) + ">";
+}
+
 Result<Value> Loop::call(Sandbox&, Arguments arguments) {
   if (arguments.positional.size() != 1 || !arguments.named.empty()) {
     return template_error("loop() expects one argument");

@@ -30,6 +30,7 @@ class Loop final : public Opaque {
   void remember_self(const LoopPtr& self) { self_ = self; }
 
   std::string_view type_name() const override { return "LoopContext"; }
+  Result<std::string> repr(Sandbox& sandbox) override;
   Result<std::optional<Value>> attribute(Sandbox& sandbox, std::string_view name) override;
   bool is_callable() const override { return true; }
   Result<Value> call(Sandbox& sandbox, Arguments arguments) override;

@@ -17,7 +17,7 @@ class BoundMethod final : public Opaque {
   BoundMethod(Value self, const Method& method) : self_(std::move(self)), method_(method) {}
 
   std::string_view type_name() const override { return "builtin_function_or_method"; }
-  std::string repr() const override {
+  Result<std::string> repr(Sandbox&) override {
     return "<built-in method " + std::string(method_.name) + " of " +
            std::string(jinja::type_name(self_)) + " object>";
   }

@@ -139,9 +139,9 @@ class StatementParser {
 
   Result<ForStatement> for_statement() {
     ForStatement loop;
-    loop.target = TRY(expressions_.target(NamespaceTargets::kRefused, "in"));
+    loop.target = TRY(expressions_.target(NamespaceTargets::kRefused));
     TRY(reader_.expect_name("in"));
-    loop.iterable = TRY(expressions_.tuple(Conditionals::kLeftToCaller, "recursive"));
+    loop.iterable = TRY(expressions_.tuple(Conditionals::kLeftToCaller));
     if (reader_.skip_name("if")) {
       loop.condition = TRY(expressions_.expression());
       loop.condition_target = loop.target;

@@ -134,7 +134,7 @@ Status append_plain(Sandbox& sandbox, const Value& value, std::string& out) {
     case Kind::kIterator:
       return sandbox.append(out, "<" + std::string(type_name(value)) + " object>");
     case Kind::kObject:
-      return sandbox.append(out, value.opaque().repr());
+      return sandbox.append(out, TRY(value.opaque().repr(sandbox)));
     default:
       return Ok{};
   }

@@ -153,6 +153,10 @@ void Namespace::set(std::string_view name, Value value) {
   attributes.emplace_back(std::string(name), std::move(value));
 }
 
+Result<std::string> Opaque::repr(Sandbox&) {
+  return "<" + std::string(type_name()) + ">";
+}
+
 Result<std::optional<Value>> Opaque::attribute(Sandbox&, std::string_view) {
   return std::optional<Value>();
 }

@@ -224,7 +224,7 @@ struct Arguments {
 class Opaque : public Object {
  public:
   virtual std::string_view type_name() const = 0;
-  virtual std::string repr() const { return "<" + std::string(type_name()) + ">"; }
+  virtual Result<std::string> repr(Sandbox& sandbox);
   // Nothing when there is no such attribute.
   virtual Result<std::optional<Value>> attribute(Sandbox& sandbox, std::string_view name);
   virtual bool is_callable() const { return false; }
