@@ -14,7 +14,7 @@ import sys
 
 from conversations import conversations
 from reference import NOW, render, with_defaults
-from snippets import SNIPPETS
+from snippet_cases import SNIPPETS
 
 HERE = pathlib.Path(__file__).parent
 READABLE = {
