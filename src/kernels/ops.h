@@ -95,9 +95,9 @@ inline constexpr std::size_t kHeadDimMax = 512;
 
 struct AttentionOptions {
   float scale = 1.0f;  // of q·k; 1/sqrt(D) in most families
-  std::optional<std::uint32_t>
-      window;                    // a query at position i sees keys j with i - window < j <= i
-  std::optional<float> softcap;  // scores s become cap * tanh(s / cap)
+  // A query at position i sees keys j with i - window < j <= i.
+  std::optional<std::uint32_t> window = {};
+  std::optional<float> softcap = {};  // scores s become cap * tanh(s / cap)
 };
 // y[t, h] = softmax_j(scale * q[t, h]·k[j, h'])·v[j, h'] over the visible keys j <= position of t,
 // h' = h / (H/K).

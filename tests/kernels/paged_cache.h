@@ -63,7 +63,10 @@ class PagedCache {
   // Puts keys and values of positions 0 .. context (+ chunk) of each sequence, drawn from its index
   // and position alone.
   enum class Upto : std::uint8_t { kContext, kChunk };
-  void fill(Upto upto) {
+  void fill(Upto upto) { fill_by(upto, ref::kv_store); }
+  // `store` is called with keys, values, batch and cache of each sequence.
+  template <class Store>
+  void fill_by(Upto upto, const Store& store) {
     for (std::uint32_t b = 0; b < context_.size(); ++b) {
       const std::uint32_t count = context_[b] + (upto == Upto::kChunk ? chunk(b) : 0);
       GuardedRows keys = drawn_rows(b, 0, count, cache_.head_dim, 11);
@@ -71,8 +74,7 @@ class PagedCache {
       const std::uint32_t begin[] = {0, count};
       const std::uint32_t none[] = {0};
       AttentionBatch whole = {begin, none, table_of(b), stride_};
-      ref::kv_store(heads(keys, cache_.head_dim), heads(values, cache_.value_head_dim), whole,
-                    cache_);
+      store(heads(keys, cache_.head_dim), heads(values, cache_.value_head_dim), whole, cache_);
     }
   }
 

@@ -9,9 +9,6 @@ inline constexpr std::size_t kVectors = kPanelRows / kLanes;  // Of one panel.
 // multiple of every row's kTileRows.
 inline constexpr std::size_t kBlockRows = 96;
 
-// How far ahead of its loads a pass over few rows asks for weights.
-inline constexpr std::size_t kPrefetchBytes = 8192;
-
 static inline void finish_row(const MatmulRange& range, std::size_t row, std::size_t panel,
                               const float* sums) {
   const std::size_t first = panel * kPanelRows;

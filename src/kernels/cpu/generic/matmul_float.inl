@@ -4,6 +4,10 @@
 // half of the smallest L1.
 inline constexpr std::size_t kBlockDepth = 256;
 
+// How far ahead of its loads each of several streams of panels asks for weights: f16, one row, one
+// thread from memory 36 of 37 GB/s; with 1024 bytes 30, with 512 26, without 29.
+inline constexpr std::size_t kStreamPrefetchBytes = 2048;
+
 // The weights of one panel and one k, outputs in order.
 template <class Weight>
 static inline void load_line(const Weight* line, Floats* w) {
@@ -19,15 +23,19 @@ template <std::size_t Rows, std::size_t Panels, class Weight>
 static inline void float_tile(const float* x, std::size_t x_stride, const Weight* weights,
                               std::size_t panel_stride, std::size_t depth, float* sums) {
   constexpr std::size_t kWidth = Panels * kVectors;
+  constexpr std::size_t kAhead = kStreamPrefetchBytes / sizeof(Weight);
   Floats acc[Rows][kWidth];
   for (std::size_t r = 0; r < Rows; ++r) {
     for (std::size_t v = 0; v < kWidth; ++v) acc[r][v] = load(sums + (r * kWidth + v) * kLanes);
   }
   for (std::size_t k = 0; k < depth; ++k) {
     Floats w[kWidth];
+    // Past the end of its panel each stream goes on Panels panels further.
+    const std::size_t ahead =
+        kAhead + (k * kPanelRows + kAhead < panel_stride ? 0 : (Panels - 1) * panel_stride);
     for (std::size_t p = 0; p < Panels; ++p) {
       const Weight* line = weights + p * panel_stride + k * kPanelRows;
-      if constexpr (Panels > 1) prefetch(reinterpret_cast<const std::byte*>(line) + kPrefetchBytes);
+      if constexpr (Panels > 1) prefetch(reinterpret_cast<const std::byte*>(line + ahead));
       load_line(line, w + p * kVectors);
     }
     for (std::size_t r = 0; r < Rows; ++r) {

@@ -5,6 +5,11 @@
 // one multiply-add to the output's chain: float(sum of q x) times (weight scale * row scale); with
 // minima a second one: minimum times (row scale * sum of x).
 
+// How far ahead of its loads a pass over few rows asks for weights; a panel follows the other, so
+// it is one stream. int8, one row, one thread from memory: 34 of 37 GB/s; with 4096 bytes 24,
+// without 13.
+inline constexpr std::size_t kPrefetchBytes = 8192;
+
 // Groups whose quants stay in L1 while many rows pass over them: 16 x 512 bytes.
 inline constexpr std::size_t kBlockGroups = 16;
 inline constexpr std::size_t kStepBytes = kPanelRows * 4;
