@@ -20,16 +20,17 @@ namespace {
 std::atomic<std::size_t> g_num_allocations{0};
 }  // namespace
 
-void* operator new(std::size_t num_bytes) {
+// Not inlined: g++ 12 would see free() meet a new expression and take it for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t num_bytes) {
   ++g_num_allocations;
   void* data = std::malloc(num_bytes);
   if (data == nullptr) std::abort();
   return data;
 }
-void operator delete(void* data) noexcept {
+[[gnu::noinline]] void operator delete(void* data) noexcept {
   std::free(data);
 }
-void operator delete(void* data, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* data, std::size_t) noexcept {
   std::free(data);
 }
 

@@ -136,7 +136,7 @@ TEST(EngineAlloc, StepsOfTheSchedulerAllocateNothing) {
 TEST(EngineAlloc, StepsOfARealDecoderAllocateNothing) {
   for (const char* family : {"llama3", "qwen3-moe"}) {
     auto model = MUST(TestModel::load(std::string(MILLRACE_GOLDEN) + "/models/" + family,
-                                      {.num_threads = 2, .block_tokens = 4, .num_blocks = 40}));
+                                      {.num_threads = 1, .block_tokens = 4, .num_blocks = 40}));
     const EngineOptions options = engine_options(model->spec().vocabulary);
     const SystemClock clock;
     BlockPool pool(model->kv_cache().num_blocks());
