@@ -22,6 +22,11 @@ void* operator new(std::size_t num_bytes) {
   if (memory == nullptr) std::abort();
   return memory;
 }
+// std::stable_sort asks this way.
+void* operator new(std::size_t num_bytes, const std::nothrow_t&) noexcept {
+  num_allocations.fetch_add(1, std::memory_order_relaxed);
+  return std::malloc(num_bytes);
+}
 void operator delete(void* memory) noexcept {
   std::free(memory);
 }
