@@ -13,7 +13,9 @@ struct SentencePieceRules {
   bool squeeze_spaces = false;   // remove_extra_whitespaces
 };
 
-// Fills normalizers, decoders, byte_fallback and fuse_unk.
+// Fills normalizers, decoders, byte_fallback and fuse_unk. Where user-defined pieces are in a text,
+// what lies between them is normalised piece by piece, as Hugging Face and llama.cpp do it;
+// SentencePiece normalises across them.
 void apply_sentencepiece_rules(const SentencePieceRules& rules, TokenizerSpec& spec);
 
 // Makes added tokens of the pieces that are matched whole: control and unknown ones as special,

@@ -105,11 +105,38 @@ Status parse_bpe(const JsonObject& model, TokenizerSpec& spec) {
   return Ok{};
 }
 
+// [["piece", score], …]; the index is the id.
+Status parse_unigram(const JsonObject& model, TokenizerSpec& spec) {
+  spec.model = TokenizerModel::kUnigram;
+  for (const Json& entry : *TRY(model.get_array("vocab"))) {
+    const bool is_pair =
+        entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_number();
+    if (!is_pair) return model.wrong("vocab", "pairs of a piece and its score");
+    spec.pieces.push_back({.text = *entry[0].get_ptr<const std::string*>(),
+                           .score = static_cast<float>(entry[1].get<double>())});
+  }
+  if (model.find("unk_id") != nullptr) spec.unk_id = TRY(model.get_token_id("unk_id"));
+  spec.byte_fallback = TRY(model.get_bool_or("byte_fallback", false));
+  spec.fuse_unk = true;
+  return Ok{};
+}
+
+Status parse_word_piece(const JsonObject& model, TokenizerSpec& spec) {
+  spec.model = TokenizerModel::kWordPiece;
+  TRY(parse_vocabulary(model, spec));
+  spec.continuing_subword_prefix = TRY(model.get_string_or("continuing_subword_prefix", "##"));
+  spec.word_characters_max = TRY(model.get_count_or("max_input_chars_per_word", 100));
+  spec.unk_id = find_piece(spec, TRY(model.get_string_or("unk_token", "[UNK]")));
+  return Ok{};
+}
+
 // Old files have no type: what has merges is BPE.
 Status parse_model(const JsonObject& model, TokenizerSpec& spec) {
   const std::string guess = model.find("merges") != nullptr ? "BPE" : "";
   const std::string type = TRY(model.get_string_or("type", guess));
   if (type == "BPE") return parse_bpe(model, spec);
+  if (type == "Unigram") return parse_unigram(model, spec);
+  if (type == "WordPiece") return parse_word_piece(model, spec);
   return Error{ErrorCode::kUnsupported,
                model.name + ": type " + in_quotes(type) + " is not supported"};
 }

@@ -103,9 +103,8 @@ Status check_supported(const TrainerFacts& facts, const std::string& name) {
   if (facts.space_is_suffix) {
     return Error{ErrorCode::kUnsupported, name + ": treat_whitespace_as_suffix is not supported"};
   }
-  if (facts.type == ModelType::kBpe) return Ok{};
-  const std::string type = facts.type == ModelType::kUnigram ? "unigram"
-                           : facts.type == ModelType::kWord  ? "word"
+  if (facts.type == ModelType::kBpe || facts.type == ModelType::kUnigram) return Ok{};
+  const std::string type = facts.type == ModelType::kWord ? "word"
                            : facts.type == ModelType::kChar
                                ? "char"
                                : std::to_string(static_cast<std::uint64_t>(facts.type));
@@ -137,7 +136,9 @@ Result<TokenizerSpec> parse_sentencepiece(std::string_view bytes, const std::str
     return Error{ErrorCode::kCorruptData, name + ": no SentencePiece model; it has no pieces"};
   }
   TRY(check_supported(facts, name));
+  if (facts.type == ModelType::kUnigram) spec.model = TokenizerModel::kUnigram;
   spec.merge_source = MergeSource::kPieceScore;
+  spec.float_sums = true;
   spec.unk_id = optional_id(facts.unk_id, spec);
   spec.bos_id = optional_id(facts.bos_id, spec);
   spec.eos_id = optional_id(facts.eos_id, spec);

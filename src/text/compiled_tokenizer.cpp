@@ -2,6 +2,7 @@
 #include "text/compiled_tokenizer.h"
 
 #include <set>
+#include <string_view>
 
 #include "text/byte_alphabet.h"
 
@@ -56,6 +57,10 @@ std::vector<bool> special_tokens(const TokenizerSpec& spec) {
 // Special tokens stay out of the model, so that no plain text can become one.
 ModelPieces model_pieces(const TokenizerSpec& spec, const std::vector<bool>& is_special,
                          bool byte_level) {
+  std::set<std::string_view> special_texts;  // Some vocabularies list a special token twice.
+  for (const AddedToken& token : spec.added_tokens) {
+    if (token.special) special_texts.insert(token.content);
+  }
   ModelPieces pieces;
   pieces.texts.resize(spec.pieces.size());
   pieces.ids.reserve(spec.pieces.size());
@@ -63,6 +68,7 @@ ModelPieces model_pieces(const TokenizerSpec& spec, const std::vector<bool>& is_
     const Piece& piece = spec.pieces[id];
     const bool in_model = piece.type == PieceType::kNormal || piece.type == PieceType::kUserDefined;
     if (!in_model || is_special[id] || piece.text.empty()) continue;
+    if (special_texts.contains(piece.text)) continue;
     if (byte_level) {
       const std::optional<std::string> bytes = alphabet_to_bytes(piece.text);
       if (!bytes) continue;
@@ -91,13 +97,16 @@ Status add_added_tokens(const TokenizerSpec& spec, CompiledTokenizer& compiled) 
 
 Result<std::unique_ptr<WordModel>> make_model(const TokenizerSpec& spec, ModelPieces pieces,
                                               bool byte_level) {
+  if (byte_level && spec.model != TokenizerModel::kBpe) {
+    return Error{ErrorCode::kUnsupported, "ByteLevel with a model other than BPE is not supported"};
+  }
   switch (spec.model) {
     case TokenizerModel::kBpe:
       return make_bpe_model(spec, std::move(pieces), byte_level);
     case TokenizerModel::kUnigram:
-      return Error{ErrorCode::kUnsupported, "tokenizer model Unigram is not supported"};
+      return make_unigram_model(spec, pieces);
     case TokenizerModel::kWordPiece:
-      return Error{ErrorCode::kUnsupported, "tokenizer model WordPiece is not supported"};
+      return make_word_piece_model(spec, std::move(pieces));
   }
   return Error{ErrorCode::kUnsupported, "tokenizer model of an unknown kind"};
 }

@@ -193,6 +193,10 @@ struct TokenizerSpec {
   // Best first; both sides and their concatenation are pieces.
   std::vector<std::pair<std::string, std::string>> merges;
 
+  // Unigram: sums of scores are rounded to float, as SentencePiece's own code does; it decides
+  // which of two equally probable cuts wins.
+  bool float_sums = false;
+
   bool byte_fallback = false;  // Characters that the vocabulary lacks become <0xXX> pieces.
   bool fuse_unk = false;       // Neighbouring unknown characters become one unknown token.
   bool ignore_merges = false;  // A word that is a piece is taken whole, merges or not.

@@ -50,5 +50,9 @@ struct ModelPieces {
 
 Result<std::unique_ptr<WordModel>> make_bpe_model(const TokenizerSpec& spec, ModelPieces pieces,
                                                   bool byte_level);
+Result<std::unique_ptr<WordModel>> make_unigram_model(const TokenizerSpec& spec,
+                                                      const ModelPieces& pieces);
+Result<std::unique_ptr<WordModel>> make_word_piece_model(const TokenizerSpec& spec,
+                                                         ModelPieces pieces);
 
 }  // namespace millrace

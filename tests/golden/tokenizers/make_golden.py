@@ -1,12 +1,13 @@
 """Makes the golden files of this folder with Hugging Face's tokenizers library (PyPI; 0.23.3 used).
 
-    python3 -m venv venv && venv/bin/pip install tokenizers==0.23.3
-    venv/bin/python make_golden.py ../../../../shared/data
+    python3 -m venv venv && venv/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3
+    venv/bin/python make_golden.py ../../../../shared/data [NAME ...]
 
 Writes texts.json (seeded hostile texts), <name>/tokenizer.json (small vocabularies trained here,
 one for each way of cutting text; training breaks ties anew in each run) and <name>.ids.json: for
 each text the ids with special tokens parsed and added, the ids with neither, and the text that the
-latter decode to. The published vocabularies are read from the data folder; only ids are stored.
+latter decode to; for sentencepiece's models, tokenizer.model and the ids. The published
+vocabularies are read from the data folder; only ids are stored.
 """
 
 import json
@@ -39,8 +40,10 @@ KIMI = (
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 BLOOM = " ?[^(\\s|[.,!?…。，、।۔،])]+"
-DEEPSEEK = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p"
-    r"{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+DEEPSEEK = (
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p"
+    r"{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 FIXED_TEXTS = [
     "",
@@ -243,19 +246,26 @@ def small_tokenizers():
     return made
 
 
-def train(tokenizer, alphabet, corpus, byte_pieces, letters):
+def bpe_trainer(alphabet, byte_pieces, letters):
     special = ["<unk>", "<s>", "</s>", "<|endoftext|>"]
     special += ["<0x%02X>" % b for b in range(256)] if byte_pieces else []
-    tokenizer.train_from_iterator(
-        corpus,
-        trainers.BpeTrainer(
-            vocab_size=(256 if byte_pieces else 0) + 700,
-            special_tokens=special,
-            initial_alphabet=alphabet,
-            limit_alphabet=letters,
-            show_progress=False,
-        ),
+    return trainers.BpeTrainer(
+        vocab_size=(256 if byte_pieces else 0) + 700,
+        special_tokens=special,
+        initial_alphabet=alphabet,
+        limit_alphabet=letters,
+        show_progress=False,
     )
+
+
+def store(name, tokenizer, texts):
+    os.makedirs(os.path.join(HERE, name), exist_ok=True)
+    write(name + "/tokenizer.json", json.loads(tokenizer.to_str()))
+    write(name + ".ids.json", golden(tokenizer, texts))
+
+
+def train(tokenizer, trainer, corpus):
+    tokenizer.train_from_iterator(corpus, trainer)
     data = json.loads(tokenizer.to_str())
     # Byte pieces must be known to the model without being matched in text.
     data["added_tokens"] = [t for t in data["added_tokens"] if not t["content"].startswith("<0x")]
@@ -326,23 +336,106 @@ def published(data):
     }
 
 
+def other_models():
+    """name -> (tokenizer, trainer options): Unigram and WordPiece."""
+    unigram = Tokenizer(models.Unigram())
+    unigram.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
+    )
+    unigram.pre_tokenizer = pre_tokenizers.Metaspace("▁", "always", True)
+    unigram.decoder = decoders.Metaspace("▁", "always")
+    word_piece = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    word_piece.normalizer = normalizers.BertNormalizer(lowercase=True)
+    word_piece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    word_piece.decoder = decoders.WordPiece("##", False)
+    special = ["<unk>", "<s>", "</s>", "<|endoftext|>"]
+    return {
+        "unigram": (
+            unigram,
+            trainers.UnigramTrainer(
+                vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False
+            ),
+        ),
+        "word_piece": (
+            word_piece,
+            trainers.WordPieceTrainer(
+                vocab_size=600, special_tokens=special, limit_alphabet=150, show_progress=False
+            ),
+        ),
+    }
+
+
+def sentencepiece_models(corpus, texts, wanted):
+    """Small models of the sentencepiece library (PyPI; 0.2.3 used) and their ids."""
+    import sentencepiece
+
+    lines = os.path.join(HERE, "lines.txt")
+    with open(lines, "w", encoding="utf-8") as file:
+        file.write("\n".join(line.replace("\0", "") for line in corpus))
+    options = {
+        "spm_bpe_bytes": dict(
+            model_type="bpe",
+            vocab_size=700,
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+        ),
+        "spm_unigram_nfkc": dict(model_type="unigram", vocab_size=500),
+        "spm_unigram_bytes": dict(
+            model_type="unigram",
+            vocab_size=700,
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            user_defined_symbols=["<w>"],
+        ),
+    }
+    for name, extra in options.items():
+        if wanted and name not in wanted:
+            continue
+        prefix = os.path.join(HERE, name)
+        sentencepiece.SentencePieceTrainer.train(
+            input=lines,
+            model_prefix=prefix,
+            character_coverage=0.98,
+            num_threads=1,
+            minloglevel=2,
+            **extra,
+        )
+        os.remove(prefix + ".vocab")
+        os.makedirs(prefix, exist_ok=True)
+        os.rename(prefix + ".model", os.path.join(prefix, "tokenizer.model"))
+        processor = sentencepiece.SentencePieceProcessor(
+            model_file=os.path.join(prefix, "tokenizer.model")
+        )
+        write(name + ".ids.json", [processor.encode(text) for text in texts])
+    os.remove(lines)
+
+
 def main():
     data = sys.argv[1]
+    wanted = sys.argv[2:]
     texts = FIXED_TEXTS + random_texts(120)
     write("texts.json", texts)
     with open(os.path.join(data, "text/frankenstein/frankenstein.txt"), encoding="utf-8") as file:
         corpus = file.read(200_000).split("\n") + texts
     for name, (tokenizer, alphabet) in small_tokenizers().items():
+        if wanted and name not in wanted:
+            continue
         byte_pieces = name in ("llama2", "gemma", "metaspace_first")
         # One byte-level vocabulary lacks bytes, to see what becomes of them.
-        tokenizer = train(
-            tokenizer, alphabet, corpus, byte_pieces, 256 if alphabet and name != "bloom" else 200
-        )
-        os.makedirs(os.path.join(HERE, name), exist_ok=True)
-        write(name + "/tokenizer.json", json.loads(tokenizer.to_str()))
-        write(name + ".ids.json", golden(tokenizer, texts))
+        letters = 256 if alphabet and name != "bloom" else 200
+        options = bpe_trainer(alphabet, byte_pieces, letters)
+        tokenizer = train(tokenizer, options, corpus)
+        store(name, tokenizer, texts)
+    for name, (tokenizer, trainer) in other_models().items():
+        if not wanted or name in wanted:
+            store(name, train(tokenizer, trainer, corpus), texts)
     for name, tokenizer in published(data).items():
-        write(name + ".ids.json", golden(tokenizer, texts))
+        if not wanted or name in wanted:
+            write(name + ".ids.json", golden(tokenizer, texts))
+    sentencepiece_models(corpus, texts, wanted)
     print("made with tokenizers", tokenizers.__version__)
 
 
