@@ -54,7 +54,7 @@ Status read_pieces(const GgufMetadata& metadata, TokenizerSpec& spec) {
     if (scores->size() != spec.pieces.size()) return wrong_count("scores", scores->size());
     const std::vector<double> values = TRY(scores->float_values());
     for (std::size_t i = 0; i < values.size(); ++i) {
-      spec.pieces[i].score = static_cast<float>(values[i]);
+      spec.pieces[i].score = values[i];
     }
   }
   if (const auto types = TRY(metadata.get_optional<GgufArray>("tokenizer.ggml.token_type"))) {

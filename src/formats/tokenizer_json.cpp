@@ -113,7 +113,7 @@ Status parse_unigram(const JsonObject& model, TokenizerSpec& spec) {
         entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_number();
     if (!is_pair) return model.wrong("vocab", "pairs of a piece and its score");
     spec.pieces.push_back({.text = *entry[0].get_ptr<const std::string*>(),
-                           .score = static_cast<float>(entry[1].get<double>())});
+                           .score = entry[1].get<double>()});
   }
   if (model.find("unk_id") != nullptr) spec.unk_id = TRY(model.get_token_id("unk_id"));
   spec.byte_fallback = TRY(model.get_bool_or("byte_fallback", false));

@@ -129,7 +129,7 @@ std::uint32_t BpeModel::symbol_for_part(std::string_view part) {
 
 void BpeModel::add_merges_of_pieces(const TokenizerSpec& spec) {
   // Equal scores are equal ranks, and the leftmost of them merges first.
-  std::vector<float> scores;
+  std::vector<double> scores;
   for (const Piece& piece : spec.pieces) scores.push_back(piece.score);
   std::sort(scores.begin(), scores.end(), std::greater<>());
   scores.erase(std::unique(scores.begin(), scores.end()), scores.end());

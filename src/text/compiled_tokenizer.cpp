@@ -57,6 +57,8 @@ std::vector<bool> special_tokens(const TokenizerSpec& spec) {
 // Special tokens stay out of the model, so that no plain text can become one.
 ModelPieces model_pieces(const TokenizerSpec& spec, const std::vector<bool>& is_special,
                          bool byte_level) {
+  // Merges may be of pieces that are matched whole as well; no other model makes those.
+  const bool takes_user_defined = spec.model == TokenizerModel::kBpe;
   std::set<std::string_view> special_texts;  // Some vocabularies list a special token twice.
   for (const AddedToken& token : spec.added_tokens) {
     if (token.special) special_texts.insert(token.content);
@@ -66,7 +68,8 @@ ModelPieces model_pieces(const TokenizerSpec& spec, const std::vector<bool>& is_
   pieces.ids.reserve(spec.pieces.size());
   for (TokenId id = 0; id < spec.pieces.size(); ++id) {
     const Piece& piece = spec.pieces[id];
-    const bool in_model = piece.type == PieceType::kNormal || piece.type == PieceType::kUserDefined;
+    const bool in_model = piece.type == PieceType::kNormal ||
+                          (piece.type == PieceType::kUserDefined && takes_user_defined);
     if (!in_model || is_special[id] || piece.text.empty()) continue;
     if (special_texts.contains(piece.text)) continue;
     if (byte_level) {

@@ -44,7 +44,7 @@ enum class PieceType : std::uint8_t {
 
 struct Piece {
   std::string text;  // As the file writes it: byte-level alphabet, ▁ for space, <0xXX>.
-  float score = 0;   // Unigram log-probability or SentencePiece merge priority.
+  double score = 0;  // Unigram log-probability or SentencePiece merge priority.
   PieceType type = PieceType::kNormal;
 };
 

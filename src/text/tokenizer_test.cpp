@@ -121,7 +121,7 @@ TokenizerSpec random_sentencepiece_spec(Random& random, std::size_t num_pieces) 
       if (i < 5) break;
     }
     // Scores repeat, so that ties are met.
-    const auto score = -static_cast<float>(random.below(num_pieces));
+    const auto score = -static_cast<double>(random.below(num_pieces));
     if (seen.emplace(text, true).second) spec.pieces.push_back({.text = text, .score = score});
   }
   spec.merge_source = MergeSource::kPieceScore;
@@ -143,7 +143,7 @@ TokenizerSpec random_sentencepiece_spec(Random& random, std::size_t num_pieces) 
 
 // SentencePiece by the book: of all neighbours whose concatenation is a piece, the best score.
 Words plain_sentencepiece(const std::string& text, const TokenizerSpec& spec) {
-  std::map<std::string, float> scores;
+  std::map<std::string, double> scores;
   for (const Piece& piece : spec.pieces) {
     if (piece.type == PieceType::kNormal) scores.emplace(piece.text, piece.score);
   }

@@ -20,9 +20,9 @@ class UnigramModel final : public WordModel {
  public:
   UnigramModel(const TokenizerSpec& spec, const ModelPieces& pieces)
       : unknown_(spec), float_sums_(spec.float_sums) {
-    double score_min = 0;
+    double score_min = std::numeric_limits<double>::max();
     for (TokenId id = 0; id < spec.pieces.size(); ++id) {
-      score_min = std::min(score_min, double{spec.pieces[id].score});
+      score_min = std::min(score_min, spec.pieces[id].score);
       scores_.push_back(spec.pieces[id].score);
       if (!pieces.texts[id].empty()) add(pieces.texts[id], id);
     }
@@ -52,7 +52,7 @@ class UnigramModel final : public WordModel {
 
   UnknownPieces unknown_;
   bool float_sums_;
-  std::vector<float> scores_;
+  std::vector<double> scores_;
   double unknown_score_ = 0;
   FlatTable<std::uint32_t> edges_;  // A trie of the pieces: node and byte to node.
   std::vector<std::uint32_t> token_of_node_{kNone};
@@ -98,14 +98,15 @@ void UnigramModel::encode(std::string_view word, ModelScratch& scratch,
        end = scratch.symbols[end].begin) {
     scratch.ends.push_back(end);
   }
-  UnknownPieces::Run run = UnknownPieces::Run::kOutside;
   for (auto end = scratch.ends.rbegin(); end != scratch.ends.rend(); ++end) {
     const ModelScratch::Symbol& piece = scratch.symbols[*end];
     if (piece.id != kNone) {
       ids.push_back(piece.id);
-      run = UnknownPieces::Run::kOutside;
     } else {
-      run = unknown_.append(word.substr(piece.begin, *end - piece.begin), run, ids);
+      // Unknown neighbours share one fate: bytes, or one unknown token.
+      while (end + 1 != scratch.ends.rend() && scratch.symbols[*(end + 1)].id == kNone) ++end;
+      unknown_.append(word.substr(piece.begin, *end - piece.begin), UnknownPieces::Run::kOutside,
+                      ids);
     }
   }
 }
