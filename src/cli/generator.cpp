@@ -33,16 +33,18 @@ SamplingParams sampling_of(const Json& generation_config) {
   return sampling;
 }
 
-// Text as it becomes certain: detokenised, watched for stop strings.
+// Text as it becomes certain: detokenised, watched for stop strings. Without a detokeniser, ids.
 class TextStream {
  public:
-  TextStream(Detokenizer detokenizer, std::optional<StopMatcher> matcher)
+  TextStream(std::optional<Detokenizer> detokenizer, std::optional<StopMatcher> matcher)
       : detokenizer_(std::move(detokenizer)), matcher_(std::move(matcher)) {}
 
   // True when a stop string has ended the text.
-  bool push(TokenId id, std::string& out) { return watch(detokenizer_.push(id), out); }
+  bool push(TokenId id, std::string& out) {
+    return watch(detokenizer_ ? detokenizer_->push(id) : std::to_string(id) + " ", out);
+  }
   bool finish(std::string& out) {
-    if (watch(detokenizer_.flush(), out)) return true;
+    if (detokenizer_ && watch(detokenizer_->flush(), out)) return true;
     if (matcher_) out += matcher_->flush();
     return false;
   }
@@ -58,7 +60,7 @@ class TextStream {
     return output.stop.has_value();
   }
 
-  Detokenizer detokenizer_;
+  std::optional<Detokenizer> detokenizer_;
   std::optional<StopMatcher> matcher_;
 };
 
@@ -69,7 +71,7 @@ Result<std::optional<StopMatcher>> make_matcher(const std::vector<std::string>& 
 
 }  // namespace
 
-Generator::Generator(std::unique_ptr<ModelSession> session, ModelText text)
+Generator::Generator(std::unique_ptr<ModelSession> session, std::optional<ModelText> text)
     : session_(std::move(session)), text_(std::move(text)) {}
 
 Generator::~Generator() {
@@ -77,11 +79,17 @@ Generator::~Generator() {
   if (engine_) engine_->shutdown(Shutdown::kCancel);
 }
 
-Result<std::unique_ptr<Generator>> Generator::open(ModelOptions& options) {
+Result<std::unique_ptr<Generator>> Generator::open(ModelOptions& options, TextNeed need) {
   const SystemClock clock;
   const TimePoint begin = clock.now();
   const Checkpoint checkpoint = TRY(open_model(options));
-  ModelText text = TRY(load_model_text(checkpoint));
+  Result<ModelText> loaded = load_model_text(checkpoint);
+  if (!loaded.ok() && need == TextNeed::kRequired) {
+    return with_context(std::move(loaded).error(),
+                        "without a tokeniser a model continues only --prompt-ids");
+  }
+  std::optional<ModelText> text;
+  if (loaded.ok()) text = std::move(loaded).value();
   SessionDemand demand;
   demand.limits = {.tokens_max = kStepTokens, .logit_rows_max = 1};
   auto session = TRY(ModelSession::open(checkpoint, options, demand));
@@ -120,7 +128,8 @@ Result<TokenStream> Generator::submit(const std::vector<TokenId>& prompt,
   request.max_tokens = options.max_tokens;
   request.min_tokens = options.min_tokens;
   if (!options.ignore_eos) {
-    const std::span<const TokenId> ends = text_.tokenizer.end_of_generation_ids();
+    std::span<const TokenId> ends;
+    if (text_) ends = text_->tokenizer.end_of_generation_ids();
     request.stop_ids.assign(ends.begin(), ends.end());
     for (const std::uint32_t id : session_->spec().eos_ids) {
       if (std::find(ends.begin(), ends.end(), id) == ends.end()) request.stop_ids.push_back(id);
@@ -133,9 +142,17 @@ Result<Generation> Generator::generate(const std::vector<TokenId>& prompt,
                                        const GenerationOptions& options, StreamPosition position,
                                        const std::atomic<bool>& interrupted,
                                        FunctionRef<void(const std::string&)> sink) {
-  TextStream text(
-      Detokenizer(text_.tokenizer, {.skip_special = SkipSpecial::kYes, .position = position}),
-      TRY(make_matcher(options.stop)));
+  if (!text_ && !options.stop.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "a stop text needs a tokeniser, and this model has none"};
+  }
+  std::optional<Detokenizer> detokenizer;
+  if (text_) {
+    detokenizer.emplace(text_->tokenizer, DetokenizerOptions{.skip_special = SkipSpecial::kYes,
+                                                             .position = position});
+  }
+  std::optional<StopMatcher> matcher = TRY(make_matcher(options.stop));
+  TextStream text(std::move(detokenizer), std::move(matcher));
   const TimePoint begin = clock_.now();
   stream_.emplace(TRY(submit(prompt, options)));
   Generation generation;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/function_ref.h"
 #include "base/json.h"
@@ -39,33 +40,42 @@ struct Generation {
   double total_seconds = 0.0;
 };
 
+// Whether a model without a tokeniser that can be read will do: it continues ids, not text.
+enum class TextNeed : std::uint8_t { kRequired, kIfThere };
+
 // One thread calls it; the engine has its own. Stays where it is made.
 class Generator {
  public:
   // `options` then names the model that was taken.
-  static Result<std::unique_ptr<Generator>> open(ModelOptions& options);
+  static Result<std::unique_ptr<Generator>> open(ModelOptions& options,
+                                                 TextNeed need = TextNeed::kRequired);
   ~Generator();
 
-  // Streams pieces of text to `sink` as they become certain. Ends early, as "cancelled", when
-  // `interrupted` turns true. `position` says whether the text begins anew or goes on.
+  // Streams pieces of text to `sink` as they become certain; without a tokeniser, ids with a space
+  // after each. Ends early, as "cancelled", when `interrupted` turns true. `position` says whether
+  // the text begins anew or goes on.
   Result<Generation> generate(const std::vector<TokenId>& prompt, const GenerationOptions& options,
                               StreamPosition position, const std::atomic<bool>& interrupted,
                               FunctionRef<void(const std::string&)> sink);
 
-  const ModelText& text() const { return text_; }
+  bool has_text() const { return text_.has_value(); }
+  const ModelText& text() const {
+    CHECK(text_.has_value());
+    return *text_;
+  }
   ModelSession& session() { return *session_; }
   double load_seconds() const { return load_seconds_; }
   // generation_config.json's temperature, top_p and top_k, where the model brings one.
   SamplingParams default_sampling() const { return default_sampling_; }
 
  private:
-  Generator(std::unique_ptr<ModelSession> session, ModelText text);
+  Generator(std::unique_ptr<ModelSession> session, std::optional<ModelText> text);
   Status start_engine();
   Result<TokenStream> submit(const std::vector<TokenId>& prompt, const GenerationOptions& options);
 
   SystemClock clock_;
   std::unique_ptr<ModelSession> session_;
-  ModelText text_;
+  std::optional<ModelText> text_;
   SamplingParams default_sampling_;
   double load_seconds_ = 0.0;
   std::optional<BlockPool> pool_;

@@ -144,41 +144,43 @@ OrderedJson spec_json(const ModelSpec& spec) {
   return json;
 }
 
+void print_line(const char* name, const std::string& text) {
+  std::printf("%-18s %s\n", name, text.c_str());
+}
+
 void print_lines(const OrderedJson& json, const ModelSpec* spec) {
-  const auto line = [](const char* name, const std::string& text) {
-    std::printf("%-18s %s\n", name, text.c_str());
-  };
-  line("path", json["path"]);
-  line("format", json["format"]);
+  print_line("path", json["path"]);
+  print_line("format", json["format"]);
   if (spec != nullptr) {
     const OrderedJson& model = json["model"];
-    line("architecture", spec->architecture);
+    print_line("architecture", spec->architecture);
     std::string parameters = show_count(model["parameters"]);
     if (model["active_parameters"] != model["parameters"]) {
       parameters += ", " + show_count(model["active_parameters"]) + " active per token";
     }
-    line("parameters", parameters);
-    line("layers",
-         std::to_string(spec->layers.size()) + " of hidden size " + std::to_string(spec->hidden));
-    line("attention", attention_text(*spec));
-    line("feed-forward", feed_forward_text(*spec));
-    line("vocabulary", std::to_string(spec->vocabulary) +
-                           (spec->has_tied_embeddings ? ", output tied to embedding" : ""));
-    line("context", std::to_string(spec->context_max) + " tokens");
-    line("cache per token", show_bytes(model["kv_bytes_per_token"]["f16"]) + " in f16, " +
-                                show_bytes(model["kv_bytes_per_token"]["int8"]) + " in int8");
+    print_line("parameters", parameters);
+    print_line("layers", std::to_string(spec->layers.size()) + " of hidden size " +
+                             std::to_string(spec->hidden));
+    print_line("attention", attention_text(*spec));
+    print_line("feed-forward", feed_forward_text(*spec));
+    print_line("vocabulary", std::to_string(spec->vocabulary) +
+                                 (spec->has_tied_embeddings ? ", output tied to embedding" : ""));
+    print_line("context", std::to_string(spec->context_max) + " tokens");
+    print_line("cache per token", show_bytes(model["kv_bytes_per_token"]["f16"]) + " in f16, " +
+                                      show_bytes(model["kv_bytes_per_token"]["int8"]) + " in int8");
   } else {
-    line("model", json["model_error"]);
+    print_line("model", json["model_error"]);
   }
-  line("tokeniser", json["tokenizer"].is_object() ? tokenizer_line(json["tokenizer"])
-                                                  : json["tokenizer_error"].get<std::string>());
-  line("weights", show_bytes(json["weight_bytes"]));
+  print_line("tokeniser", json.contains("tokenizer") ? tokenizer_line(json["tokenizer"])
+                                                     : json["tokenizer_error"].get<std::string>());
+  print_line("weights", show_bytes(json["weight_bytes"]));
   for (const auto& [part, bytes] : json["bytes_by_part"].items()) {
-    line("", part + ": " + show_bytes(bytes));
+    print_line("", part + ": " + show_bytes(bytes));
   }
   for (const auto& [type, total] : json["types"].items()) {
-    line("", type + ": " + std::to_string(total["tensors"].get<std::size_t>()) + " tensors, " +
-                 show_bytes(total["bytes"]) + (total["readable"] ? "" : " (not supported)"));
+    print_line("", type + ": " + std::to_string(total["tensors"].get<std::size_t>()) +
+                       " tensors, " + show_bytes(total["bytes"]) +
+                       (total["readable"] ? "" : " (not supported)"));
   }
 }
 
@@ -189,24 +191,39 @@ void print_tensors(const WeightSource& weights) {
   }
 }
 
-Status inspect(const InspectOptions& options) {
-  const Checkpoint checkpoint = TRY(open_checkpoint(options.model));
-  const WeightSource& weights = checkpoint.weights();
-  OrderedJson json = {{"path", options.model}, {"format", weights.format_name()}};
-  const Result<ModelSpec> spec = read_spec(checkpoint);
+void print_json(const OrderedJson& json) {
+  std::printf("%s\n", json.dump(2, ' ', false, OrderedJson::error_handler_t::replace).c_str());
+}
+
+// The keys "model" and "bytes_by_part", or why there is no model.
+void add_model(const Checkpoint& checkpoint, const Result<ModelSpec>& spec, OrderedJson& json) {
+  json["bytes_by_part"] = OrderedJson::object();
   if (spec.ok()) {
     json["model"] = spec_json(spec.value());
     json["bytes_by_part"] = bytes_by_part(checkpoint, spec.value());
+  } else if (checkpoint.weights().tensors().empty()) {
+    json["model_error"] = "none: only a vocabulary, without weights";
   } else {
     json["model_error"] = spec.error().message;
-    json["bytes_by_part"] = OrderedJson::object();
   }
-  const Result<OrderedJson> tokenizer = describe_tokenizer(checkpoint);
-  if (tokenizer.ok()) {
-    json["tokenizer"] = tokenizer.value();
+}
+
+void add_tokenizer(const Result<TokenizerSpec>& spec, OrderedJson& json) {
+  Result<OrderedJson> description =
+      spec.ok() ? describe_tokenizer(spec.value()) : Result<OrderedJson>(spec.error());
+  if (description.ok()) {
+    json["tokenizer"] = std::move(description).value();
   } else {
-    json["tokenizer_error"] = tokenizer.error().message;
+    json["tokenizer_error"] = description.error().message;
   }
+}
+
+Status inspect_checkpoint(const Checkpoint& checkpoint, const InspectOptions& options) {
+  const WeightSource& weights = checkpoint.weights();
+  OrderedJson json = {{"path", options.model}, {"format", weights.format_name()}};
+  const Result<ModelSpec> spec = read_spec(checkpoint);
+  add_model(checkpoint, spec, json);
+  add_tokenizer(load_model_tokenizer_spec(checkpoint), json);
   json["weight_bytes"] = weights.num_bytes();
   json["types"] = OrderedJson::object();
   for (const auto& [type, total] : totals_by_type(weights)) {
@@ -215,12 +232,35 @@ Status inspect(const InspectOptions& options) {
                            {"readable", total.is_readable}};
   }
   if (options.as_json) {
-    std::printf("%s\n", json.dump(2, ' ', false, OrderedJson::error_handler_t::replace).c_str());
+    print_json(json);
   } else {
     print_lines(json, spec.ok() ? &spec.value() : nullptr);
   }
   if (options.lists_tensors && !options.as_json) print_tensors(weights);
   return Ok{};
+}
+
+// Tokeniser files without a model.
+Status inspect_vocabulary(const TokenizerSpec& spec, const InspectOptions& options) {
+  OrderedJson json = {{"path", options.model}, {"format", "tokeniser files"}};
+  json["tokenizer"] = TRY(describe_tokenizer(spec));
+  if (options.as_json) {
+    print_json(json);
+  } else {
+    print_line("path", options.model);
+    print_line("format", json["format"]);
+    print_line("model", "none: only a vocabulary, without weights");
+    print_line("tokeniser", tokenizer_line(json["tokenizer"]));
+  }
+  return Ok{};
+}
+
+Status inspect(const InspectOptions& options) {
+  Result<Checkpoint> checkpoint = open_checkpoint(options.model);
+  if (checkpoint.ok()) return inspect_checkpoint(checkpoint.value(), options);
+  const Result<TokenizerSpec> spec = load_tokenizer_spec_at(options.model);
+  if (spec.ok()) return inspect_vocabulary(spec.value(), options);
+  return std::move(checkpoint).error();
 }
 
 }  // namespace
@@ -230,7 +270,8 @@ void add_inspect_command(CLI::App& app, Action& action) {
       app.add_subcommand("inspect", "Shape, sizes, tokeniser and template of a checkpoint");
   auto options = std::make_shared<InspectOptions>();
   command
-      ->add_option("model", options->model, "Hugging Face folder, .gguf file or llama2.c .bin file")
+      ->add_option("model", options->model,
+                   "Hugging Face folder, .gguf file, llama2.c .bin file, or tokeniser files")
       ->type_name("PATH")
       ->required();
   command->add_flag("--json", options->as_json, "One JSON object");

@@ -8,6 +8,7 @@
 #include "formats/tokenizer_gguf.h"
 #include "formats/tokenizer_json.h"
 #include "formats/tokenizer_sentencepiece.h"
+#include "formats/tokenizer_tiktoken.h"
 
 namespace millrace {
 namespace {
@@ -56,15 +57,24 @@ Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint) {
 Result<TokenizerSpec> load_tokenizer_spec_at(const std::string& path) {
   if (is_directory(path)) return load_tokenizer_spec(path);
   if (path.ends_with(".json")) return parse_tokenizer_json(TRY(read_json_file(path)), path);
-  if (file_exists(path) && path.find(".model") != std::string::npos) {
+  const bool is_vocabulary =
+      path.find(".model") != std::string::npos || path.ends_with(".tiktoken");
+  if (file_exists(path) && is_vocabulary) {
     constexpr std::uint64_t kBytesMax = 256ull << 20;
-    return parse_sentencepiece(TRY(read_file(path, kBytesMax)), path);
+    const std::string bytes = TRY(read_file(path, kBytesMax));
+    // A lone tiktoken file does not say how it cuts words; Llama 3's is the one in circulation.
+    if (looks_like_tiktoken(bytes)) return parse_tiktoken(bytes, path, "llama-bpe");
+    return parse_sentencepiece(bytes, path);
   }
   return load_model_tokenizer_spec(TRY(open_checkpoint(path)));
 }
 
 Result<ModelText> load_model_text(const Checkpoint& checkpoint) {
-  TokenizerSpec spec = TRY(load_model_tokenizer_spec(checkpoint));
+  const TokenizerSpec spec = TRY(load_model_tokenizer_spec(checkpoint));
+  return make_model_text(spec);
+}
+
+Result<ModelText> make_model_text(const TokenizerSpec& spec) {
   Tokenizer tokenizer = TRY(Tokenizer::create(spec));
   ModelText text{.tokenizer = std::move(tokenizer),
                  .chat_template = default_template(spec),
@@ -75,10 +85,11 @@ Result<ModelText> load_model_text(const Checkpoint& checkpoint) {
   return text;
 }
 
-Result<OrderedJson> describe_tokenizer(const Checkpoint& checkpoint) {
-  const TokenizerSpec spec = TRY(load_model_tokenizer_spec(checkpoint));
-  const ModelText text = TRY(load_model_text(checkpoint));
-  OrderedJson json = {{"kind", model_name(spec)}, {"tokens", text.tokenizer.num_tokens()}};
+Result<OrderedJson> describe_tokenizer(const TokenizerSpec& spec) {
+  const ModelText text = TRY(make_model_text(spec));
+  OrderedJson json = {{"kind", model_name(spec)},
+                      {"tokens", text.tokenizer.num_tokens()},
+                      {"added_tokens", spec.added_tokens.size()}};
   if (text.bos_text) json["bos"] = *text.bos_text;
   if (text.eos_text) json["eos"] = *text.eos_text;
   json["end_of_generation"] = OrderedJson::array();

@@ -27,10 +27,11 @@ struct ModelText {
   std::optional<std::string> chat_template;  // Jinja source of the default one
   std::optional<std::string> bos_text, eos_text;
 };
+Result<ModelText> make_model_text(const TokenizerSpec& spec);
 Result<ModelText> load_model_text(const Checkpoint& checkpoint);
 
 // {"kind", "tokens", "bos", "eos", "chat_template", …} for inspect.
-Result<OrderedJson> describe_tokenizer(const Checkpoint& checkpoint);
+Result<OrderedJson> describe_tokenizer(const TokenizerSpec& spec);
 std::string tokenizer_line(const OrderedJson& description);
 
 }  // namespace millrace

@@ -24,6 +24,7 @@ constexpr std::size_t kCompletionTokens = 256;
 struct RunOptions {
   ModelOptions model;
   std::optional<std::string> prompt;
+  std::vector<TokenId> prompt_ids;  // instead of a text
   std::string prompt_file;
   std::string system;
   std::string template_file;
@@ -64,17 +65,23 @@ OrderedJson messages_of(const std::string& system, const std::string& prompt) {
   return messages;
 }
 
-OrderedJson logprobs_json(const Generation& generation, const Tokenizer& tokenizer) {
+// What an id stands for; the id itself where the model has no tokeniser.
+std::string piece_of(const Generator& generator, TokenId id) {
+  if (!generator.has_text()) return std::to_string(id);
+  return std::string(generator.text().tokenizer.piece(id));
+}
+
+OrderedJson logprobs_json(const Generator& generator, const Generation& generation) {
   OrderedJson list = OrderedJson::array();
   for (const GeneratedToken& token : generation.tokens) {
     if (!token.logprob) continue;
     OrderedJson top = OrderedJson::array();
     for (const TokenLogprob& other : token.top) {
-      top.push_back({{"token", tokenizer.piece(other.token)},
+      top.push_back({{"token", piece_of(generator, other.token)},
                      {"id", other.token},
                      {"logprob", other.logprob}});
     }
-    list.push_back({{"token", tokenizer.piece(token.token)},
+    list.push_back({{"token", piece_of(generator, token.token)},
                     {"id", token.token},
                     {"logprob", *token.logprob},
                     {"top_logprobs", std::move(top)}});
@@ -120,7 +127,7 @@ void print_json(Generator& generator, const RunOptions& options, const Generatio
         {"total_tokens", generation.prompt_ids.size() + generation.ids.size()}}},
   };
   if (options.generation.sampling.top_logprobs) {
-    json["logprobs"] = logprobs_json(generation, generator.text().tokenizer);
+    json["logprobs"] = logprobs_json(generator, generation);
   }
   json["stats"] = stats_json(generator, generation);
   std::printf("%s\n", json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace).c_str());
@@ -142,14 +149,9 @@ void print_stats(Generator& generator, const Generation& generation) {
       bytes("workspace_bytes").c_str());
 }
 
-Status answer_once(Generator& generator, const PromptBuilder& prompts, const RunOptions& options,
-                   const std::string& prompt) {
-  const std::vector<TokenId> ids = prompts.is_chat()
-                                       ? TRY(prompts.chat(messages_of(options.system, prompt)))
-                                       : TRY(prompts.completion(prompt));
-  if (options.shows_prompt && !options.as_json) std::fputs(prompt.c_str(), stdout);
-  const StreamPosition position =
-      prompts.is_chat() ? StreamPosition::kStart : StreamPosition::kContinuation;
+// One prompt, already ids, and its continuation.
+Status continue_ids(Generator& generator, const RunOptions& options,
+                    const std::vector<TokenId>& ids, StreamPosition position) {
   const Generation generation = TRY(generator.generate(
       ids, options.generation, position, interrupt_flag(), [&options](const std::string& piece) {
         if (options.as_json) return;
@@ -166,7 +168,26 @@ Status answer_once(Generator& generator, const PromptBuilder& prompts, const Run
   return Ok{};
 }
 
+Status answer_once(Generator& generator, const PromptBuilder& prompts, const RunOptions& options,
+                   const std::string& prompt) {
+  const std::vector<TokenId> ids = prompts.is_chat()
+                                       ? TRY(prompts.chat(messages_of(options.system, prompt)))
+                                       : TRY(prompts.completion(prompt));
+  if (options.shows_prompt && !options.as_json) std::fputs(prompt.c_str(), stdout);
+  return continue_ids(generator, options, ids,
+                      prompts.is_chat() ? StreamPosition::kStart : StreamPosition::kContinuation);
+}
+
+Status run_ids(RunOptions options) {
+  const auto generator = TRY(Generator::open(options.model, TextNeed::kIfThere));
+  options.generation.sampling = merged_sampling(options, generator->default_sampling());
+  if (!options.generation.max_tokens) options.generation.max_tokens = kCompletionTokens;
+  catch_interrupts();
+  return continue_ids(*generator, options, options.prompt_ids, StreamPosition::kContinuation);
+}
+
 Status run(RunOptions options) {
+  if (!options.prompt_ids.empty()) return run_ids(std::move(options));
   const std::optional<std::string> prompt = TRY(read_prompt(options));
   if (!prompt && options.as_json) {
     return Error{ErrorCode::kInvalidArgument, "--json needs a prompt"};
@@ -243,6 +264,13 @@ void add_run_command(CLI::App& app, Action& action) {
       ->add_option("--chat-template", options->template_file,
                    "Use this Jinja file as the chat template")
       ->type_name("PATH");
+  command
+      ->add_option("--prompt-ids", options->prompt_ids,
+                   "Token ids to continue instead of a text, as 1,2,3; needs no tokeniser")
+      ->type_name("ID")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->excludes("prompt", "--file", "--system", "--chat-template");
   command->add_flag("--raw", options->is_raw,
                     "Complete the text as it is, without a chat template");
   command->add_flag("--echo", options->shows_prompt, "Print the prompt before its continuation");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "formats/safetensors.h"
 #include "formats/text_quote.h"
@@ -11,8 +12,9 @@ namespace millrace {
 namespace {
 
 constexpr const char* kSupported =
-    "a folder with config.json and model.safetensors or model.safetensors.index.json, a "
-    ".safetensors file beside a config.json, a GGUF file (v2, v3), a llama2.c .bin file";
+    "a folder with config.json and model.safetensors or model.safetensors.index.json, a folder "
+    "with one GGUF model, a .safetensors file beside a config.json, a GGUF file (v2, v3), a "
+    "llama2.c .bin file";
 
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -31,6 +33,40 @@ Error refuse_pickle(const std::string& path) {
   return Error{ErrorCode::kUnsupported,
                path + " is a PyTorch pickle, which can run code when it is loaded, and is not " +
                    "read; convert it to safetensors"};
+}
+
+// "-00001-of-00003.gguf" and on: parts of a model that its first file opens.
+bool is_later_part(const std::string& name) {
+  constexpr std::string_view kPattern = "-00000-of-00000.gguf";
+  if (name.size() < kPattern.size()) return false;
+  const std::string tail = name.substr(name.size() - kPattern.size());
+  for (std::size_t i = 0; i < tail.size(); ++i) {
+    const bool is_digit = tail[i] >= '0' && tail[i] <= '9';
+    if (kPattern[i] == '0' ? !is_digit : tail[i] != kPattern[i]) return false;
+  }
+  return tail.substr(1, 5) != "00001";
+}
+
+// The one model file of a folder whose name ends so; empty when there is none. kInvalidArgument
+// naming them when several could be meant.
+Result<std::string> only_model_in(const std::string& folder, std::string_view ending) {
+  constexpr std::size_t kFilesMax = 10'000;
+  std::vector<std::string> found;
+  std::error_code failed;
+  std::size_t num_files = 0;
+  for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    if (++num_files > kFilesMax) break;
+    const std::string name = entry->path().filename().string();
+    if (!name.ends_with(ending) || is_later_part(name) || name.starts_with("mmproj")) continue;
+    std::error_code unreadable;
+    if (entry->is_regular_file(unreadable)) found.push_back(name);
+  }
+  std::sort(found.begin(), found.end());
+  if (found.size() <= 1) return found.empty() ? std::string() : folder + "/" + found.front();
+  std::string names;
+  for (const std::string& name : found) names += (names.empty() ? "" : ", ") + name;
+  return Error{ErrorCode::kInvalidArgument, folder + " holds several models; name one of " + names};
 }
 
 // What the first bytes of a file say that it is.
@@ -59,6 +95,17 @@ Error refuse_folder(const std::string& folder) {
   }
   return Error{ErrorCode::kUnsupported,
                folder + " is no checkpoint that can be read; supported are: " + kSupported};
+}
+
+// The file that a folder without Hugging Face's usual names is about.
+Result<std::string> model_file_in(const std::string& folder) {
+  if (file_exists(folder + "/config.json")) {
+    std::string file = TRY(only_model_in(folder, ".safetensors"));
+    if (!file.empty()) return file;
+  }
+  std::string file = TRY(only_model_in(folder, ".gguf"));
+  if (!file.empty()) return file;
+  return refuse_folder(folder);
 }
 
 }  // namespace
@@ -101,7 +148,7 @@ Result<Checkpoint> open_checkpoint(const std::string& path) {
     const bool has_config = file_exists(path + "/config.json");
     const bool has_weights = file_exists(path + "/model.safetensors") ||
                              file_exists(path + "/model.safetensors.index.json");
-    if (!has_weights) return refuse_folder(path);
+    if (!has_weights) return open_checkpoint(TRY(model_file_in(path)));
     if (!has_config) {
       return Error{ErrorCode::kNotFound, path + " holds safetensors but no config.json"};
     }

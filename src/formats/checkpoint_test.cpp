@@ -52,6 +52,21 @@ TEST(OpenCheckpoint, GoesByContentBeforeName) {
   EXPECT_THAT(message_of(open_checkpoint(folder / "x.gguf")), HasSubstr("GGUF magic needs 4"));
 }
 
+TEST(OpenCheckpoint, OpensTheOnlyModelOfAFolder) {
+  TemporaryFolder folder;
+  write(folder / "model-Q4_0-00001-of-00002.gguf", gguf_image({}));
+  write(folder / "model-Q4_0-00002-of-00002.gguf", "a later part, which the first one opens");
+  write(folder / "mmproj-model.gguf", "no language model");
+  std::filesystem::create_directory(folder / "old.gguf");
+  EXPECT_EQ(MUST(open_checkpoint(folder.path())).kind(), CheckpointKind::kGguf);
+  write(folder / "model-Q8_0.gguf", gguf_image({}));
+  EXPECT_THAT(message_of(open_checkpoint(folder.path())),
+              HasSubstr("several models; name one of model-Q4_0-00001-of-00002.gguf, model-Q8_0"));
+  write(folder / "gptq_model-4bit-128g.safetensors", safetensors_image(kHeader, "xy"));
+  write(folder / "config.json", R"({"model_type":"llama"})");
+  EXPECT_EQ(MUST(open_checkpoint(folder.path())).kind(), CheckpointKind::kHuggingFace);
+}
+
 TEST(OpenCheckpoint, RefusesByName) {
   TemporaryFolder folder;
   const auto message_for_file = [&](const std::string& name, const std::string& contents) {
