@@ -54,6 +54,11 @@ Result<std::size_t> generated_tokens_max(const Request& request, const RequestLi
 Result<Request> checked_request(Request request, const RequestLimits& limits) {
   CHECK(limits.vocabulary > 0);
   CHECK(limits.cache_tokens > 0);
+  if (request.service_class.index >= limits.num_classes) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "service class is number " + std::to_string(request.service_class.index) +
+                     ", there are " + std::to_string(limits.num_classes)};
+  }
   if (request.prompt.empty()) {
     return Error{ErrorCode::kInvalidArgument, "prompt has no tokens, expected at least 1"};
   }

@@ -11,6 +11,8 @@
 #include "base/result.h"
 #include "base/token_id.h"
 #include "engine/sampling_params.h"
+#include "engine/service_class.h"
+#include "memory/prefix_index.h"
 
 namespace millrace {
 
@@ -27,6 +29,10 @@ struct Request {
   std::vector<TokenId> stop_ids;
   // Once this has passed the request ends as it is, before it costs more work.
   std::optional<TimePoint> deadline;
+  // Whose share it is charged to; of SchedulerOptions::classes.
+  ClassId service_class;
+  // Its cached keys and values are shared with requests of the same salt only.
+  PrefixSalt salt;
 };
 
 inline constexpr std::size_t kStopIdsMax = 256;
@@ -36,6 +42,7 @@ struct RequestLimits {
   std::size_t vocabulary = 0;
   std::size_t context_tokens = 0;  // prompt and generated tokens together
   std::size_t cache_tokens = 0;    // slots of the whole KV cache
+  std::size_t num_classes = 1;
 };
 
 // The request with max_tokens filled in; kInvalidArgument or kTooLarge naming what was found and

@@ -25,8 +25,19 @@ bool BlockTable::try_extend(BlockPool& pool, std::size_t num_blocks) {
 }
 
 void BlockTable::release_all(BlockPool& pool) {
-  for (const BlockId block : blocks_) pool.release(block);
-  blocks_.clear();
+  while (!blocks_.empty()) pool.release(pop_back());
+}
+
+BlockId BlockTable::pop_back() {
+  CHECK(!blocks_.empty());
+  const BlockId block = blocks_.back();
+  blocks_.pop_back();
+  return block;
+}
+
+BlockId BlockTable::exchange(std::size_t at, BlockId block) {
+  CHECK(at < blocks_.size());
+  return std::exchange(blocks_[at], block);
 }
 
 }  // namespace millrace

@@ -34,8 +34,14 @@ class BlockTable {
 
   // Acquires blocks until the table has `num_blocks`, or none and false when too few are free.
   bool try_extend(BlockPool& pool, std::size_t num_blocks);
-  // Gives every block back.
+  // Gives every block back, the last one first.
   void release_all(BlockPool& pool);
+
+  // For whoever counts the references itself (PrefixIndex): the table takes the caller's reference,
+  // or hands one of its own over.
+  void push_back(BlockId block) { blocks_.push_back(block); }
+  BlockId pop_back();
+  BlockId exchange(std::size_t at, BlockId block);
 
  private:
   std::vector<BlockId> blocks_;

@@ -1,0 +1,137 @@
+// Which full KV blocks hold which token prefixes, so that equal prefixes are computed once.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/id.h"
+#include "base/token_id.h"
+#include "memory/block_pool.h"
+#include "memory/block_table.h"
+
+namespace millrace {
+
+// Sequences share blocks only when their salts are equal: tenants who ask for it are kept apart by
+// salts of their own. Compared whole, so whoever gives different tenants different salts may rely
+// on it. Zero is everybody's.
+struct PrefixSalt {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  bool operator==(const PrefixSalt&) const = default;
+};
+
+// Hashes of the prefixes that end with each full block of `tokens`, appended to those in `hashes`:
+// hashes[i] covers the salt and tokens[0, (i + 1) * block_tokens).
+void extend_prefix_hashes(PrefixSalt salt, std::span<const TokenId> tokens,
+                          std::size_t block_tokens, std::vector<std::uint64_t>& hashes);
+
+// A sequence's tokens as the index looks at them: the views live for the call.
+struct PrefixKey {
+  PrefixSalt salt;
+  std::span<const TokenId> tokens;
+  std::span<const std::uint64_t> hashes;  // of its full blocks, see extend_prefix_hashes
+};
+
+// A forest of full blocks. An entry is a block with its tokens and the entry before it, found
+// through a hash of the whole prefix and then compared: same predecessor (or, for a first block,
+// same salt) and same tokens. So a collision of hashes costs time and never gives a wrong block.
+//
+//   salt ─► block 7 ─► block 2 ─► block 9        a table holds a path from a root
+//                 └──► block 4                   with one reference to each block on it
+//
+// The index holds one reference to each of its blocks. An entry that nobody else holds is idle; it
+// stays until a block is wanted and none is free. Then the idle entry of the lowest priority, and
+// among those the one that has been idle longest, is evicted. Tables release their last block first
+// and a path's priorities never rise along it, so an entry always goes before its predecessor.
+//
+// Every block of the pool must be acquired and released through the index. Engine thread only;
+// never allocates after construction.
+class PrefixIndex {
+ public:
+  static constexpr std::size_t kPriorities = 8;
+
+  // The pool outlives the index.
+  PrefixIndex(BlockPool& pool, std::size_t block_tokens);
+  // Lets go of its entries.
+  ~PrefixIndex();
+  PrefixIndex(const PrefixIndex&) = delete;
+  PrefixIndex& operator=(const PrefixIndex&) = delete;
+
+  std::size_t num_entries() const { return num_entries_; }
+  std::size_t num_idle() const { return num_idle_; }
+  bool contains(BlockId block) const;
+  // Blocks that try_extend can hand out: the free ones and the idle ones.
+  std::size_t num_available() const { return pool_.num_free() + num_idle_; }
+
+  struct Cached {
+    std::size_t num_blocks = 0;
+    std::size_t num_idle = 0;  // of them: taking these makes so many fewer available
+  };
+  // The full blocks of the key's prefix that are here, `blocks_max` at most.
+  Cached find_cached(const PrefixKey& key, std::size_t blocks_max) const;
+  // Puts those blocks into the empty table, with a reference for each, and raises their priority to
+  // `priority`. Gives their number.
+  std::size_t attach(const PrefixKey& key, std::size_t blocks_max, std::uint8_t priority,
+                     BlockTable& table);
+  // Makes block `at` of the table known as that of the key; those before it are known already. When
+  // an equal one is, the table gets that one instead and its own goes free, so that sequences that
+  // computed the same prefix side by side end up with one copy.
+  void publish(const PrefixKey& key, std::size_t at, std::uint8_t priority, BlockTable& table);
+
+  // Extends the table to `num_blocks`, evicting idle entries where no block is free; or changes
+  // nothing and gives false.
+  bool try_extend(BlockTable& table, std::size_t num_blocks);
+  // Gives every block of the table back, the last one first; entries become idle.
+  void release_all(BlockTable& table);
+  // Drops every idle entry.
+  void evict_idle();
+
+  // O(blocks): links, counts, idle entries, and that an entry's predecessor is an entry.
+  void check_invariants() const;
+
+ private:
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+
+  struct Entry {
+    std::uint64_t hash = 0;
+    PrefixSalt salt;
+    std::uint32_t parent = kNone;  // entry before it
+    std::uint32_t num_children = 0;
+    std::uint32_t chain = kNone;  // next entry of the same bucket
+    std::uint32_t idle_before = kNone;
+    std::uint32_t idle_after = kNone;
+    std::uint8_t priority = 0;
+    bool is_known = false;
+    bool is_idle = false;
+  };
+  struct IdleList {
+    std::uint32_t first = kNone;  // idle longest
+    std::uint32_t last = kNone;
+  };
+
+  std::span<TokenId> tokens_of(std::uint32_t block);
+  std::span<const TokenId> tokens_of(std::uint32_t block) const;
+  std::uint32_t& bucket_of(std::uint64_t hash);
+  std::uint32_t find(const PrefixKey& key, std::size_t at, std::uint32_t parent) const;
+  void hold(std::uint32_t block, std::uint8_t priority);
+  void release(BlockId block);
+  void link_idle(std::uint32_t block);
+  void unlink_idle(std::uint32_t block);
+  void evict(std::uint32_t block);
+  bool try_evict_one();
+
+  BlockPool& pool_;
+  const std::size_t block_tokens_;
+  std::vector<Entry> entries_;          // by block
+  std::vector<TokenId> tokens_;         // [blocks, block_tokens]
+  std::vector<std::uint32_t> buckets_;  // first entry of each; a power of two of them
+  std::array<IdleList, kPriorities> idle_{};
+  std::size_t num_entries_ = 0;
+  std::size_t num_idle_ = 0;
+};
+
+}  // namespace millrace
