@@ -142,6 +142,7 @@ void attention(KernelContext& context, ConstTensorView q, const AttentionBatch& 
              .blocks = blocks_of(batch, b),
              .cache = &cache,
              .kv_head = head,
+             .sinks = options.sinks == nullptr ? nullptr : options.sinks + head * cutter.group,
              .options = &options});
       }
     }

@@ -109,8 +109,8 @@ void matmul(KernelContext& context, const MatmulInput& input, const PackedMatrix
 }
 
 void expert_matmul(KernelContext& context, const MatmulInput& input,
-                   std::span<const PackedMatrix> experts, const ExpertRouting& routing, Sync sync,
-                   TensorView y) {
+                   std::span<const PackedMatrix> experts, const ExpertRouting& routing,
+                   const ExpertMatmulOptions& options, TensorView y) {
   CHECK(routing.expert_begin.size() == experts.size() + 1);
   CHECK(!experts.empty());
   CHECK(routing.expert_begin.back() == input.x.num_rows());
@@ -119,9 +119,11 @@ void expert_matmul(KernelContext& context, const MatmulInput& input,
     CHECK(rows.begin <= rows.end);
     if (rows.begin == rows.end) continue;
     check_matmul(input, experts[e], y);
-    matmul_rows(context, input, experts[e], {}, rows, y);
+    MatmulOptions of_expert;
+    if (options.bias != nullptr) of_expert.bias = options.bias + e * experts[e].num_rows;
+    matmul_rows(context, input, experts[e], of_expert, rows, y);
   }
-  if (sync == Sync::kBarrier) context.barrier();
+  if (options.sync == Sync::kBarrier) context.barrier();
 }
 
 void rope_angles(KernelContext& context, std::span<const std::uint32_t> positions,
@@ -176,6 +178,36 @@ void gated_activation(KernelContext& context, Activation activation, ConstTensor
                    context.kernels().gated_activation(activation, gate.row<float>(row) + column,
                                                       up.row<float>(row) + column, count,
                                                       y.row<float>(row) + column);
+                 });
+  context.barrier();
+}
+
+void clamped_gated_activation(KernelContext& context, const ClampedGate& clamp,
+                              ConstTensorView gate, ConstTensorView up, TensorView y) {
+  check_f32(gate, 2);
+  check_f32_like(up, gate.shape);
+  check_f32_like(y, gate.shape);
+  CHECK(clamp.limit > 0);
+  for_each_piece(context, y.num_rows(), y.shape[1],
+                 [&](std::size_t row, std::size_t column, std::size_t count) {
+                   context.kernels().clamped_gate(clamp, gate.row<float>(row) + column,
+                                                  up.row<float>(row) + column, count,
+                                                  y.row<float>(row) + column);
+                 });
+  context.barrier();
+}
+
+void add_gated(KernelContext& context, ConstTensorView x, ConstTensorView logits, TensorView y) {
+  check_f32(x, 2);
+  check_f32_like(y, x.shape);
+  check_f32_like(logits, {x.num_rows(), 1});
+  for_each_piece(context, y.num_rows(), y.shape[1],
+                 [&](std::size_t row, std::size_t column, std::size_t count) {
+                   // In double, so that every row of kernels agrees on it.
+                   const double gate = 1.0 / (1.0 + std::exp(-double{logits.row<float>(row)[0]}));
+                   context.kernels().add_scaled(static_cast<float>(gate),
+                                                x.row<float>(row) + column, count,
+                                                y.row<float>(row) + column);
                  });
   context.barrier();
 }

@@ -90,14 +90,18 @@ struct AttentionBatch {
 void kv_store(KernelContext& context, ConstTensorView keys, ConstTensorView values,
               const AttentionBatch& batch, const KvLayerView& cache);
 
-// The longest head, of keys or values, that attention takes.
-inline constexpr std::size_t kHeadDimMax = 512;
+// The longest head, of keys or values, that attention takes: DeepSeek's latent of 512 with its 64
+// rotated elements.
+inline constexpr std::size_t kHeadDimMax = 576;
 
 struct AttentionOptions {
   float scale = 1.0f;  // of q·k; 1/sqrt(D) in most families
   // A query at position i sees keys j with i - window < j <= i.
   std::optional<std::uint32_t> window = {};
   std::optional<float> softcap = {};  // scores s become cap * tanh(s / cap)
+  // [H], or null: one more score per head that takes its share of the softmax and brings no value.
+  // Agarwal et al. 2025, arXiv:2508.10925, section 2.2.
+  const float* sinks = nullptr;
 };
 // y[t, h] = softmax_j(scale * q[t, h]·k[j, h'])·v[j, h'] over the visible keys j <= position of t,
 // h' = h / (H/K).
@@ -121,6 +125,37 @@ void gated_activation(KernelContext& context, Activation activation, ConstTensor
 // y = act(x); y may be x.
 void activate(KernelContext& context, Activation activation, ConstTensorView x, TensorView y);
 
+// The gate of gpt-oss: both sides clamped, the gate's sigmoid steeper, the up side moved by one.
+struct ClampedGate {
+  float limit = 7.0f;
+  float steepness = 1.702f;
+  bool operator==(const ClampedGate&) const = default;
+};
+// y = (clamp(up, -limit, limit) + 1) * g / (1 + exp(-steepness * g)) with g = min(gate, limit),
+// elementwise over [T, F]; y may be gate or up. Source: as the sinks of attention.
+void clamped_gated_activation(KernelContext& context, const ClampedGate& clamp,
+                              ConstTensorView gate, ConstTensorView up, TensorView y);
+
+// y[t] += x[t] / (1 + exp(-logits[t])).   x, y [T, E]; logits [T, 1].
+void add_gated(KernelContext& context, ConstTensorView x, ConstTensorView logits, TensorView y);
+
+// Elements [first, first + count) of every head of a view [T, H, D].
+struct HeadPart {
+  TensorView heads;  // row stride free
+  std::size_t first = 0;
+  std::size_t count = 0;
+};
+// to[t, h] = from[t, h]. Parts of equal size that do not overlap.
+void copy_heads(KernelContext& context, const HeadPart& from, const HeadPart& to,
+                Sync sync = Sync::kBarrier);
+// Fills q with x quantised per head, token and group: row h * T + t. count a multiple of 32.
+void quantize_heads(KernelContext& context, const HeadPart& x, const QuantizedRows& q);
+// y[t, h] = W_h x[t, h]: a matrix of its own for each head, all of one shape and format.
+// `quantized` as quantize_heads fills it, when the format needs it. The latent attention of
+// DeepSeek-V2, arXiv:2405.04434, section 2.1.2, with the up-projections absorbed.
+void head_matmul(KernelContext& context, const HeadPart& x, const QuantizedRows* quantized,
+                 std::span<const PackedMatrix> weights, const HeadPart& y);
+
 // y += x, over [T, E].
 void add(KernelContext& context, ConstTensorView x, TensorView y);
 // x = factor * x.
@@ -131,9 +166,31 @@ void softcap(KernelContext& context, float cap, TensorView x);
 void gather_rows(KernelContext& context, ConstTensorView x, std::span<const std::uint32_t> indices,
                  TensorView y);
 
+enum class ExpertScores : std::uint8_t {
+  kSoftmax,  // over all X
+  kSigmoid,  // of each logit by itself
+};
 enum class ExpertWeights : std::uint8_t {
-  kSoftmaxOverAll,       // softmax over X, then the top k as they are
-  kSoftmaxOverSelected,  // the top k, renormalised to sum 1 (the same as softmax over the k logits)
+  kScores,      // of the chosen, as they are
+  kNormalised,  // divided by their sum: with kSoftmax the same as a softmax over the chosen logits
+};
+enum class GroupRank : std::uint8_t { kHighest, kSumOfTwo };  // of the best score, of the best two
+
+// The largest number of experts that a router chooses from.
+inline constexpr std::size_t kRoutedExpertsMax = 1024;
+
+struct RoutingOptions {
+  std::size_t num_selected = 1;
+  ExpertScores scores = ExpertScores::kSoftmax;
+  ExpertWeights weights = ExpertWeights::kNormalised;
+  float weight_scale = 1.0f;           // of the weights, at last
+  const float* choice_bias = nullptr;  // [X], added to the scores that choose, not to the weights
+  // Experts lie in num_groups groups of X / num_groups. Only those of the best num_groups_selected
+  // groups are chosen from: DeepSeek-V2, arXiv:2405.04434, section 2.2.2; -V3, arXiv:2412.19437,
+  // section 2.1.2. kSumOfTwo needs two experts in a group; the chosen groups hold num_selected.
+  std::size_t num_groups = 1;
+  std::size_t num_groups_selected = 1;
+  GroupRank group_rank = GroupRank::kHighest;
 };
 // Which rows go to which expert. All of it lies in caller's memory; rows are in order of (expert,
 // token).
@@ -143,15 +200,18 @@ struct ExpertRouting {
   std::span<std::uint32_t> token_row;  // [T, k] grouped row of each token's j-th choice, best first
   std::span<float> token_weight;       // [T, k] its weight
 };
-// The k largest of logits [T, X] per token (ties to the lower index), their weights, and the
-// grouping.
-void route_experts(KernelContext& context, ConstTensorView logits, std::size_t num_selected,
-                   ExpertWeights weights, const ExpertRouting& routing);
-// y[r] = x[r] W_e^T for every grouped row r of expert e.   x [T*k, P], y [T*k, N]; `sync` as in
-// matmul.
+// The k best experts of each row of logits [T, X] (ties to the lower index), their weights, and the
+// grouping. Scores and weights are computed in double, so that all rows of kernels choose alike.
+void route_experts(KernelContext& context, ConstTensorView logits, const RoutingOptions& options,
+                   const ExpertRouting& routing);
+struct ExpertMatmulOptions {
+  const float* bias = nullptr;  // [X, N]
+  Sync sync = Sync::kBarrier;   // as in matmul
+};
+// y[r] = W_e x[r] + bias[e] for every grouped row r of expert e.   x [T*k, P], y [T*k, N].
 void expert_matmul(KernelContext& context, const MatmulInput& input,
-                   std::span<const PackedMatrix> experts, const ExpertRouting& routing, Sync sync,
-                   TensorView y);
+                   std::span<const PackedMatrix> experts, const ExpertRouting& routing,
+                   const ExpertMatmulOptions& options, TensorView y);
 // y[t] (+)= sum_j token_weight[t, j] * x[token_row[t, j]], j in rising order.   x [T*k, E], y [T,
 // E].
 void combine_experts(KernelContext& context, ConstTensorView x, const ExpertRouting& routing,

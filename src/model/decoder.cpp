@@ -205,16 +205,17 @@ void Decoder::run_experts(KernelContext& context, std::size_t num_tokens, std::s
   QuantizedRows rows;
   matmul(context, prepare(context, normed, rows, {weights.router.format}), weights.router, {},
          router);
-  route_experts(context, router, spec.num_selected, spec.expert_weights, routing);
+  route_experts(context, router,
+                {.num_selected = spec.num_selected, .weights = spec.routing.weights}, routing);
   gather_rows(context, normed, routing.row_token, grouped);
   const MatmulInput input =
       prepare(context, grouped, rows,
               {weights.expert_gate.front().format, weights.expert_up.front().format});
-  expert_matmul(context, input, weights.expert_gate, routing, Sync::kNone, gate);
-  expert_matmul(context, input, weights.expert_up, routing, Sync::kBarrier, up);
+  expert_matmul(context, input, weights.expert_gate, routing, {.sync = Sync::kNone}, gate);
+  expert_matmul(context, input, weights.expert_up, routing, {}, up);
   gated_activation(context, spec.activation, gate, up, up);
   const MatmulInput down = prepare(context, up, rows, {weights.expert_down.front().format});
-  expert_matmul(context, down, weights.expert_down, routing, Sync::kBarrier, output);
+  expert_matmul(context, down, weights.expert_down, routing, {}, output);
   combine_experts(context, output, routing, Accumulate::kAdd, hidden);
 }
 

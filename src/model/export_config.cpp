@@ -166,7 +166,7 @@ void add_qwen3_moe(const ModelSpec& spec, OrderedJson& config) {
   config["num_experts"] = experts.num_experts;
   config["num_experts_per_tok"] = experts.num_selected;
   config["moe_intermediate_size"] = experts.width;
-  config["norm_topk_prob"] = experts.expert_weights == ExpertWeights::kSoftmaxOverSelected;
+  config["norm_topk_prob"] = experts.routing.weights == ExpertWeights::kNormalised;
   config["decoder_sparse_step"] = 1;
   OrderedJson dense = OrderedJson::array();
   for (std::size_t i = 0; i < spec.layers.size(); ++i) {

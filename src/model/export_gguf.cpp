@@ -69,7 +69,7 @@ Status check_assumptions(const ModelSpec& spec, const std::string& name) {
       return cannot_hold(format, "activations other than silu");
     }
     if (feed_forward.has_bias && !is_llama) return cannot_hold(format, "feed-forward biases");
-    if (experts && feed_forward.expert_weights != ExpertWeights::kSoftmaxOverSelected) {
+    if (experts && feed_forward.routing.weights != ExpertWeights::kNormalised) {
       return cannot_hold(format, "expert weights that are not normalised (norm_topk_prob false)");
     }
     if (!experts && name == "qwen3moe") {

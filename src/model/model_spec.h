@@ -23,7 +23,7 @@ inline constexpr std::size_t kHiddenMax = 1u << 17;
 inline constexpr std::size_t kVocabularyMax = 1u << 22;
 inline constexpr std::size_t kHeadsMax = 1024;
 inline constexpr std::size_t kFeedForwardMax = 1u << 20;
-inline constexpr std::size_t kExpertsMax = 1024;
+inline constexpr std::size_t kExpertsMax = kRoutedExpertsMax;
 inline constexpr std::size_t kContextMax = 1u << 24;
 
 enum class RopeScaling : std::uint8_t {
@@ -84,6 +84,21 @@ enum class FeedForwardKind : std::uint8_t {
   kExperts,  // a router picks some of many gated ones per token
 };
 
+// How a router's logits become experts and weights: RoutingOptions without the numbers that are
+// weights.
+struct RoutingSpec {
+  ExpertScores scores = ExpertScores::kSoftmax;
+  ExpertWeights weights = ExpertWeights::kNormalised;
+  float weight_scale = 1.0f;
+  bool has_bias = false;         // of the logits
+  bool has_choice_bias = false;  // of the scores that choose
+  std::size_t num_groups = 1;
+  std::size_t num_groups_selected = 1;
+  GroupRank group_rank = GroupRank::kHighest;
+
+  bool operator==(const RoutingSpec&) const = default;
+};
+
 struct FeedForwardSpec {
   FeedForwardKind kind = FeedForwardKind::kGated;
   std::size_t width = 0;  // of one expert for kExperts
@@ -91,7 +106,7 @@ struct FeedForwardSpec {
   bool has_bias = false;
   std::size_t num_experts = 0;
   std::size_t num_selected = 0;
-  ExpertWeights expert_weights = ExpertWeights::kSoftmaxOverSelected;
+  RoutingSpec routing;
 
   bool operator==(const FeedForwardSpec&) const = default;
 };

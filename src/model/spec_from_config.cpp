@@ -190,9 +190,9 @@ Status read_qwen3_moe(const ConfigReader& config, ModelSpec& spec) {
   experts.width = TRY(config.count("moe_intermediate_size"));
   experts.num_experts = TRY(config.count("num_experts"));
   experts.num_selected = TRY(config.count("num_experts_per_tok"));
-  experts.expert_weights = TRY(config.flag_or("norm_topk_prob", false))
-                               ? ExpertWeights::kSoftmaxOverSelected
-                               : ExpertWeights::kSoftmaxOverAll;
+  experts.routing.weights = TRY(config.flag_or("norm_topk_prob", false))
+                                ? ExpertWeights::kNormalised
+                                : ExpertWeights::kScores;
   for (std::size_t i = 0; i < spec.layers.size(); ++i) {
     if (std::find(dense.begin(), dense.end(), i) != dense.end() || (i + 1) % step != 0) continue;
     spec.layers[i].feed_forward = experts;

@@ -14,6 +14,7 @@ struct AttentionShape {
   std::vector<SequenceShape> sequences;
   std::size_t group = 1;
   AttentionOptions options;
+  bool has_sinks = false;
 };
 
 class AttentionCase final : public KernelCase {
@@ -23,7 +24,12 @@ class AttentionCase final : public KernelCase {
         num_heads_(shape.group * shape.cache.num_kv_heads),
         cache_(shape.cache, shape.sequences),
         q_(cache_.num_tokens(), num_heads_ * shape.cache.head_dim),
-        y_(cache_.num_tokens(), num_heads_ * shape.cache.value_head_dim) {
+        y_(cache_.num_tokens(), num_heads_ * shape.cache.value_head_dim),
+        sinks_(num_heads_) {
+    Random drawn(15);
+    for (float& sink : sinks_) sink = static_cast<float>(drawn.normal() * 3);
+    sinks_.front() = -HUGE_VALF;  // As if there were none.
+    if (shape.has_sinks) shape_.options.sinks = sinks_.data();
     cache_.fill(PagedCache::Upto::kChunk);
     for (std::uint32_t b = 0; b < shape.sequences.size() && shape.options.window; ++b) {
       const std::uint32_t seen = shape.sequences[b].context + 1;
@@ -89,6 +95,7 @@ class AttentionCase final : public KernelCase {
   PagedCache cache_;
   GuardedRows q_;
   GuardedRows y_;
+  std::vector<float> sinks_;
 };
 
 class KvStoreCase final : public KernelCase {
@@ -160,6 +167,7 @@ std::string attention_name(const AttentionShape& s) {
   }
   if (s.options.window) name << "/window" << *s.options.window;
   if (s.options.softcap) name << "/softcap";
+  if (s.has_sinks) name << "/sinks";
   return name.str();
 }
 
@@ -201,6 +209,21 @@ void add_attention_shapes(std::vector<CaseRow>& rows, DType dtype) {
   add_attention(rows, capped);
   add_attention(rows, shape(1, 512, 2, {{66, 2}}));
   // Qwen2.5-0.5B: decode at depth, a prompt, many sequences.
+  AttentionShape sinks = shape(2, 24, 3, {{0, 70}, {33, 1}, {130, 9}});
+  sinks.has_sinks = true;
+  add_attention(rows, sinks);
+  sinks.options.window = 20;
+  add_attention(rows, sinks);
+  // DeepSeek's latent: one key head of 576 for all query heads.
+  AttentionShape latent = shape(1, 576, 16, {{70, 1}, {3, 4}});
+  latent.cache.value_head_dim = 512;
+  add_attention(rows, latent);
+  latent.sequences = {{1024, 1}};
+  add_attention(rows, latent, Use::kBenchmark);
+  AttentionShape sliding = shape(8, 64, 8, {{4096, 1}});
+  sliding.options.window = 128;
+  sliding.has_sinks = true;
+  add_attention(rows, sliding, Use::kBenchmark);
   add_attention(rows, shape(2, 64, 7, {{4096, 1}}), Use::kBenchmark);
   add_attention(rows, shape(2, 64, 7, {{0, 512}}), Use::kBenchmark);
   add_attention(rows, shape(2, 64, 7, std::vector<SequenceShape>(32, {256, 1})), Use::kBenchmark);

@@ -214,6 +214,56 @@ class SimpleCase final : public RowsCase {
   std::vector<std::uint32_t> indices_;
 };
 
+class ClampedGateCase final : public RowsCase {
+ public:
+  ClampedGateCase(std::size_t num_rows, std::size_t num_cols)
+      : RowsCase(num_rows, num_cols), up_(num_rows, num_cols) {
+    // Everything from far below the limit to far above it.
+    Random random(16);
+    x_.fill_with([&] { return random.normal() * (random.chance(0.1) ? 60 : 4); });
+    up_.fill_with([&] { return random.normal() * 5; });
+  }
+  void run(KernelContext& context) override {
+    clamped_gated_activation(context, kClamp, x_.view(), up_.view(), y_.view());
+  }
+  std::string check() override {
+    const GuardedRows want = wanted(
+        [&](TensorView y) { ref::clamped_gated_activation(kClamp, x_.view(), up_.view(), y); });
+    return compare(y_, want, [&](std::size_t r, std::size_t c, double value) {
+      // The argument of exp carries one rounding; up + 1 is rounded once, from exact numbers.
+      const double g = std::min(double{x_.row(r)[c]}, double{kClamp.limit});
+      const double argument = std::abs(g) * double{kClamp.steepness};
+      return std::abs(value) * (0x1.0p-22 + gamma_n(6) + argument * gamma_n(1)) + 1e-30;
+    });
+  }
+
+ private:
+  static constexpr ClampedGate kClamp = {.limit = 7.0f, .steepness = 1.702f};
+  GuardedRows up_;
+};
+
+class AddGatedCase final : public RowsCase {
+ public:
+  AddGatedCase(std::size_t num_rows, std::size_t num_cols)
+      : RowsCase(num_rows, num_cols), logits_(num_rows, 1) {
+    Random random(17);
+    logits_.fill_with([&] { return random.normal() * 5; });
+  }
+  void run(KernelContext& context) override {
+    add_gated(context, x_.view(), logits_.view(), y_.view());
+  }
+  std::string check() override {
+    const GuardedRows want =
+        wanted([&](TensorView y) { ref::add_gated(x_.view(), logits_.view(), y); });
+    return compare(y_, want, [&](std::size_t r, std::size_t c, double) {
+      return gamma_n(3) * (std::abs(double{x_.row(r)[c]}) + std::abs(double{other_.row(r)[c]}));
+    });
+  }
+
+ private:
+  GuardedRows logits_;
+};
+
 // Angles: checked against their definition, since the op computes in double itself.
 class RopeAnglesCase final : public KernelCase {
  public:
@@ -312,6 +362,10 @@ void add_row_cases(std::vector<CaseRow>& rows) {
                         }});
       }
       add_activation_cases(rows, t, e, use);
+      rows.push_back({sized("clamped_gated_activation", t, e), use,
+                      [=] { return std::make_unique<ClampedGateCase>(t, e); }});
+      rows.push_back(
+          {sized("add_gated", t, e), use, [=] { return std::make_unique<AddGatedCase>(t, e); }});
     }
   }
   add_rope_cases(rows);

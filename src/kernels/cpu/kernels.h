@@ -69,6 +69,7 @@ struct AttentionUnit {
   std::span<const std::uint32_t> blocks;  // Of this sequence.
   const KvLayerView* cache = nullptr;
   std::uint32_t kv_head = 0;
+  const float* sinks = nullptr;  // Of this kv head's query heads, [group]; null for none.
   const AttentionOptions* options = nullptr;
 };
 
@@ -89,6 +90,8 @@ struct CpuKernels {
   // Elementwise over `count`; y may be an input.
   void (*gated_activation)(Activation activation, const float* gate, const float* up,
                            std::size_t count, float* y);
+  void (*clamped_gate)(const ClampedGate& clamp, const float* gate, const float* up,
+                       std::size_t count, float* y);
   void (*activate)(Activation activation, const float* x, std::size_t count, float* y);
   void (*add)(const float* x, std::size_t count, float* y);
   void (*scale)(float factor, std::size_t count, float* x);

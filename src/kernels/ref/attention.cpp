@@ -78,6 +78,7 @@ struct Query {
   const float* q = nullptr;
   std::size_t b = 0;
   std::uint32_t kv_head = 0;
+  double sink = -std::numeric_limits<double>::infinity();
   std::size_t begin = 0;
   std::size_t end = 0;
 };
@@ -86,7 +87,7 @@ AttentionMagnitudes attend(const Query& query, const AttentionBatch& batch,
                            const KvLayerView& cache, const AttentionOptions& options, float* y) {
   AttentionMagnitudes magnitudes;
   std::vector<double> weights;
-  double highest = -std::numeric_limits<double>::infinity();
+  double highest = query.sink;
   for (std::size_t j = query.begin; j < query.end; ++j) {
     const Slots slots = slots_at(batch, cache, query.b, query.kv_head, j);
     double score = 0;
@@ -102,7 +103,7 @@ AttentionMagnitudes attend(const Query& query, const AttentionBatch& batch,
     highest = std::max(highest, score);
     weights.push_back(score);
   }
-  double total = 0;
+  double total = std::exp(query.sink - highest);
   for (double& weight : weights) total += weight = std::exp(weight - highest);
   std::vector<double> out(cache.value_head_dim);
   for (std::size_t j = query.begin; j < query.end; ++j) {
@@ -165,6 +166,8 @@ void attention(ConstTensorView q, const AttentionBatch& batch, const KvLayerView
             .q = q.row<float>(t) + h * cache.head_dim,
             .b = b,
             .kv_head = static_cast<std::uint32_t>(h / (num_heads / cache.num_kv_heads)),
+            .sink = options.sinks == nullptr ? -std::numeric_limits<double>::infinity()
+                                             : double{options.sinks[h]},
             .begin = begin,
             .end = end};
         const AttentionMagnitudes found =

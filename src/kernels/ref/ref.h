@@ -44,7 +44,14 @@ void add(ConstTensorView x, TensorView y);
 void scale(float factor, TensorView x);
 void softcap(float cap, TensorView x);
 void gather_rows(ConstTensorView x, std::span<const std::uint32_t> indices, TensorView y);
-void route_experts(ConstTensorView logits, std::size_t num_selected, ExpertWeights weights,
+void clamped_gated_activation(const ClampedGate& clamp, ConstTensorView gate, ConstTensorView up,
+                              TensorView y);
+void add_gated(ConstTensorView x, ConstTensorView logits, TensorView y);
+void copy_heads(const HeadPart& from, const HeadPart& to);
+void quantize_heads(const HeadPart& x, const QuantizedRows& q);
+void head_matmul(const HeadPart& x, const QuantizedRows* quantized,
+                 std::span<const PackedMatrix> weights, const HeadPart& y);
+void route_experts(ConstTensorView logits, const RoutingOptions& options,
                    const ExpertRouting& routing);
 void combine_experts(ConstTensorView x, const ExpertRouting& routing, Accumulate accumulate,
                      TensorView y);

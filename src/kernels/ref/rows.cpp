@@ -1,9 +1,7 @@
-// Reference of the norms, the elementwise ops and the routing of experts.
+// Reference of the norms and the elementwise ops.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <numeric>
-#include <vector>
 
 #include "kernels/ref/ref.h"
 
@@ -51,6 +49,29 @@ void gated_activation(Activation act, ConstTensorView gate, ConstTensorView up, 
   }
 }
 
+void clamped_gated_activation(const ClampedGate& clamp, ConstTensorView gate, ConstTensorView up,
+                              TensorView y) {
+  const double limit = clamp.limit;
+  for (std::size_t t = 0; t < y.num_rows(); ++t) {
+    for (std::size_t f = 0; f < y.shape[1]; ++f) {
+      const double g = std::min(double{gate.row<float>(t)[f]}, limit);
+      const double u = std::clamp(double{up.row<float>(t)[f]}, -limit, limit);
+      const double sigmoid = 1 / (1 + std::exp(-double{clamp.steepness} * g));
+      y.row<float>(t)[f] = static_cast<float>((u + 1) * g * sigmoid);
+    }
+  }
+}
+
+void add_gated(ConstTensorView x, ConstTensorView logits, TensorView y) {
+  for (std::size_t t = 0; t < y.num_rows(); ++t) {
+    const double gate = 1 / (1 + std::exp(-double{logits.row<float>(t)[0]}));
+    for (std::size_t e = 0; e < y.shape[1]; ++e) {
+      y.row<float>(t)[e] =
+          static_cast<float>(double{y.row<float>(t)[e]} + gate * double{x.row<float>(t)[e]});
+    }
+  }
+}
+
 void activate(Activation act, ConstTensorView x, TensorView y) {
   for (std::size_t t = 0; t < y.num_rows(); ++t) {
     for (std::size_t f = 0; f < y.shape[1]; ++f) {
@@ -83,62 +104,6 @@ void softcap(float cap, TensorView x) {
 void gather_rows(ConstTensorView x, std::span<const std::uint32_t> indices, TensorView y) {
   for (std::size_t i = 0; i < indices.size(); ++i) {
     std::copy_n(x.row<float>(indices[i]), x.shape[1], y.row<float>(i));
-  }
-}
-
-void route_experts(ConstTensorView logits, std::size_t num_selected, ExpertWeights weights,
-                   const ExpertRouting& routing) {
-  const std::size_t num_experts = logits.shape[1];
-  const std::size_t num_tokens = logits.num_rows();
-  std::vector<std::vector<std::size_t>> tokens_of(num_experts);
-  std::vector<std::vector<std::size_t>> choices(num_tokens);
-  for (std::size_t t = 0; t < num_tokens; ++t) {
-    const float* row = logits.row<float>(t);
-    std::vector<std::size_t> order(num_experts);
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [row](std::size_t a, std::size_t b) { return row[a] > row[b]; });
-    double over_all = 0;
-    double over_selected = 0;
-    for (std::size_t j = 0; j < num_experts; ++j) {
-      const double share = std::exp(double{row[order[j]]} - double{row[order[0]]});
-      over_all += share;
-      if (j < num_selected) over_selected += share;
-    }
-    for (std::size_t j = 0; j < num_selected; ++j) {
-      const double share = std::exp(double{row[order[j]]} - double{row[order[0]]});
-      const double total = weights == ExpertWeights::kSoftmaxOverAll ? over_all : over_selected;
-      routing.token_weight[t * num_selected + j] = static_cast<float>(share / total);
-      tokens_of[order[j]].push_back(t);
-    }
-    order.resize(num_selected);
-    choices[t] = order;
-  }
-  std::uint32_t row = 0;
-  for (std::size_t e = 0; e < num_experts; ++e) {
-    routing.expert_begin[e] = row;
-    for (const std::size_t t : tokens_of[e]) {
-      const auto choice = std::find(choices[t].begin(), choices[t].end(), e);
-      const auto j = static_cast<std::size_t>(choice - choices[t].begin());
-      routing.token_row[t * num_selected + j] = row;
-      routing.row_token[row++] = static_cast<std::uint32_t>(t);
-    }
-  }
-  routing.expert_begin[num_experts] = row;
-}
-
-void combine_experts(ConstTensorView x, const ExpertRouting& routing, Accumulate accumulate,
-                     TensorView y) {
-  if (y.num_rows() == 0) return;
-  const std::size_t num_selected = x.num_rows() / y.num_rows();
-  for (std::size_t t = 0; t < y.num_rows(); ++t) {
-    for (std::size_t e = 0; e < y.shape[1]; ++e) {
-      double total = accumulate == Accumulate::kAdd ? double{y.row<float>(t)[e]} : 0.0;
-      for (std::size_t j = t * num_selected; j < (t + 1) * num_selected; ++j) {
-        total += double{routing.token_weight[j]} * double{x.row<float>(routing.token_row[j])[e]};
-      }
-      y.row<float>(t)[e] = static_cast<float>(total);
-    }
   }
 }
 

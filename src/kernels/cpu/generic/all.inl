@@ -25,6 +25,7 @@ static constexpr CpuKernels make_table(std::string_view isa, bool (*is_runnable)
           .kv_store = kv_store,
           .attention = attention,
           .gated_activation = gated_activation,
+          .clamped_gate = clamped_gate,
           .activate = activate,
           .add = add,
           .scale = scale,

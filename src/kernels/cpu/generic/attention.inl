@@ -202,8 +202,10 @@ static inline void begin_rows(const AttentionUnit& unit, AttentionScratch& scrat
     for (std::size_t d = 0; d < stride; ++d) {
       scratch.q[r * stride + d] = d < head_dim ? q[d] * unit.options->scale : 0.0f;
     }
-    scratch.highest[r] = -HUGE_VALF;
-    scratch.total[r] = 0.0f;
+    // A sink is a score seen before all others, whose value is zero.
+    const float sink = unit.sinks != nullptr ? unit.sinks[row % unit.group] : -HUGE_VALF;
+    scratch.highest[r] = sink;
+    scratch.total[r] = sink == -HUGE_VALF ? 0.0f : 1.0f;
   }
   const std::size_t num_out = (unit.row_end - unit.row_begin) * padded(unit.cache->value_head_dim);
   for (std::size_t i = 0; i < num_out; ++i) scratch.out[i] = 0.0f;

@@ -58,6 +58,28 @@ static void gated_activation(Activation activation, const float* gate, const flo
   }
 }
 
+// Minima and maxima with the limit first: NaN stays NaN.
+static inline Floats clamped_gate_of(const ClampedGate& clamp, Floats gate, Floats up) {
+  const Floats limit = broadcast(clamp.limit);
+  const Floats one = broadcast(1.0f);
+  const Floats g = minimum(limit, gate);
+  const Floats u = maximum(zero() - limit, minimum(limit, up));
+  return (u + one) * (g / (one + exponential(broadcast(-clamp.steepness) * g)));
+}
+
+static void clamped_gate(const ClampedGate& clamp, const float* gate, const float* up,
+                         std::size_t count, float* y) {
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    store(y + i, clamped_gate_of(clamp, load(gate + i), load(up + i)));
+  }
+  if (i < count) {
+    const std::size_t rest = count - i;
+    store_part(y + i, clamped_gate_of(clamp, load_part(gate + i, rest), load_part(up + i, rest)),
+               rest);
+  }
+}
+
 static void activate(Activation activation, const float* x, std::size_t count, float* y) {
   switch (activation) {
     case Activation::kSilu:
