@@ -130,6 +130,14 @@ Status read_byte_level(const GgufMetadata& metadata, TokenizerSpec& spec) {
   return read_text_ends(metadata, {.add_bos = named.add_bos}, spec);
 }
 
+// Files that do not name it mark it by its type.
+std::optional<TokenId> find_unknown(const TokenizerSpec& spec) {
+  for (TokenId id = 0; id < spec.pieces.size(); ++id) {
+    if (spec.pieces[id].type == PieceType::kUnknown) return id;
+  }
+  return std::nullopt;
+}
+
 Status read_sentencepiece(const GgufMetadata& metadata, TokenizerSpec& spec) {
   SentencePieceRules rules;
   rules.add_space_prefix =
@@ -137,6 +145,7 @@ Status read_sentencepiece(const GgufMetadata& metadata, TokenizerSpec& spec) {
   rules.squeeze_spaces =
       TRY(metadata.get_optional<bool>("tokenizer.ggml.remove_extra_whitespaces")).value_or(false);
   apply_sentencepiece_rules(rules, spec);
+  if (!spec.unk_id) spec.unk_id = find_unknown(spec);
   spec.merge_source = MergeSource::kPieceScore;
   return read_text_ends(metadata, {.add_bos = true}, spec);
 }

@@ -43,7 +43,7 @@ struct ExportCompanions {
 
 struct ExportOptions {
   ExportLayout layout = ExportLayout::kHuggingFace;
-  std::optional<DType> format;  // absent: as the source has it
+  std::optional<DType> format = std::nullopt;  // absent: as the source has it
   std::uint64_t shard_bytes_max = 5'000'000'000;
   Overwrite overwrite = Overwrite::kRefuse;
 };

@@ -28,9 +28,15 @@ Status CheckpointSource::read(const RequiredTensor& tensor, std::size_t begin, s
   return Ok{};
 }
 
-void CheckpointSource::release(const RequiredTensor& tensor) const {
-  const Result<StoredTensor> stored = find(tensor);
-  if (stored.ok()) tensors_.source().release_pages(stored.value().bytes);
+// Rows may lie in another order in the file, but only within heads, and whole heads are read at
+// once.
+void CheckpointSource::release(const RequiredTensor& tensor, std::size_t begin,
+                               std::size_t count) const {
+  const Result<StoredTensor> found = find(tensor);
+  if (!found.ok()) return;
+  const StoredTensor& stored = found.value();
+  tensors_.source().release_pages(
+      stored.bytes.subspan(begin * stored.row_bytes(), count * stored.row_bytes()));
 }
 
 }  // namespace millrace

@@ -21,8 +21,9 @@ class ExportSource {
   // a vector are its rows. `bytes` is of exactly their size.
   virtual Status read(const RequiredTensor& tensor, std::size_t begin, std::size_t count,
                       std::span<std::byte> bytes) const = 0;
-  // Nothing of the tensor will be read again.
-  virtual void release(const RequiredTensor&) const {}
+  // These rows will not be read again.
+  virtual void release(const RequiredTensor& /*tensor*/, std::size_t /*begin*/,
+                       std::size_t /*count*/) const {}
   // Asked after the last read, before what was written is believed.
   virtual Status check_intact() const { return Ok{}; }
 };
@@ -36,7 +37,7 @@ class CheckpointSource final : public ExportSource {
   Result<DType> dtype(const RequiredTensor& tensor) const override;
   Status read(const RequiredTensor& tensor, std::size_t begin, std::size_t count,
               std::span<std::byte> bytes) const override;
-  void release(const RequiredTensor& tensor) const override;
+  void release(const RequiredTensor& tensor, std::size_t begin, std::size_t count) const override;
   Status check_intact() const override { return tensors_.source().check_intact(); }
 
  private:

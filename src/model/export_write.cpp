@@ -40,7 +40,6 @@ class Stream {
     for (const RequiredTensor& part : tensor.parts) {
       Status written = write_part(tensor, part);
       if (!written.ok()) return with_context(std::move(written).error(), tensor.declaration.name);
-      source_->release(part);
     }
     return Ok{};
   }
@@ -56,6 +55,7 @@ class Stream {
       const std::size_t count = std::min(at_once, num_rows - begin);
       TRY(read_rows(tensor, part, begin, count, from));
       TRY(append_as(from, tensor.declaration.dtype, count * num_cols));
+      source_->release(part, begin, count);
     }
     return Ok{};
   }

@@ -44,9 +44,9 @@ Result<const PublicShape*> find_public_shape(std::string_view name);
 
 // Parts of a shape that may be made smaller or larger.
 struct ShapeChanges {
-  std::optional<std::size_t> num_layers;
-  std::optional<std::size_t> vocabulary;
-  std::optional<std::size_t> context;
+  std::optional<std::size_t> num_layers = std::nullopt;
+  std::optional<std::size_t> vocabulary = std::nullopt;
+  std::optional<std::size_t> context = std::nullopt;
 };
 
 // Without special ids. kInvalidArgument when a change is beyond what models may have.
