@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "cli/command.h"
 #include "cli/model_text.h"
@@ -22,12 +23,13 @@ struct InspectOptions {
 
 // The part of the model that a role belongs to.
 const char* part_of(TensorRole role) {
-  if (role == TensorRole::kEmbedding) return "embedding";
-  if (role == TensorRole::kOutput) return "output";
+  if (role <= TensorRole::kPositions) return "embedding";
+  if (role == TensorRole::kOutput || role == TensorRole::kOutputBias) return "output";
   if (role >= TensorRole::kExpertGate || role == TensorRole::kRouter) return "experts";
   if (role >= TensorRole::kGate) return "feed-forward";
-  const bool norm = role == TensorRole::kFinalNorm || role == TensorRole::kAttentionNorm ||
-                    role == TensorRole::kFeedForwardNorm;
+  const bool norm =
+      role <= TensorRole::kAttentionPostNorm ||
+      (role >= TensorRole::kFeedForwardNorm && role <= TensorRole::kFeedForwardPostNorm);
   return norm ? "norms" : "attention";
 }
 
@@ -36,6 +38,7 @@ std::map<std::string, std::uint64_t> bytes_by_part(const Checkpoint& checkpoint,
                                                    const ModelSpec& spec) {
   const CheckpointTensors tensors(checkpoint, spec);
   std::map<std::string, std::uint64_t> parts;
+  std::set<const TensorInfo*> counted;
   std::uint64_t claimed = 0;
   for (std::size_t role = 0; role < kNumTensorRoles; ++role) {
     const bool stacked = checkpoint.kind() == CheckpointKind::kGguf;
@@ -46,11 +49,12 @@ std::map<std::string, std::uint64_t> bytes_by_part(const Checkpoint& checkpoint,
                                           : spec.layers[layer].feed_forward.num_experts;
       for (std::size_t expert = 0; expert < num_experts; ++expert) {
         const TensorInfo* info = checkpoint.weights().find(tensors.name_of({kind, layer, expert}));
-        if (info == nullptr) continue;
+        // Some files keep several roles in one tensor: it counts for the first of them.
+        if (info == nullptr || !counted.insert(info).second) continue;
         parts[part_of(kind)] += info->bytes.size();
         claimed += info->bytes.size();
       }
-      if (kind <= TensorRole::kOutput) break;  // Not one of a layer's.
+      if (kind < TensorRole::kAttentionNorm) break;  // Not one of a layer's.
     }
   }
   const std::uint64_t all = checkpoint.weights().num_bytes();

@@ -36,6 +36,17 @@ void rms_norm(KernelContext& context, ConstTensorView x, ConstTensorView weight,
   context.barrier();
 }
 
+void layer_norm(KernelContext& context, ConstTensorView x, const LayerNormWeights& weights,
+                float eps, TensorView y) {
+  check_f32(x, 2);
+  check_f32_like(y, x.shape);
+  const WorkRange range = context.share(x.num_rows(), 1);
+  for (std::size_t t = range.begin; t < range.end; ++t) {
+    context.kernels().layer_norm(x.row<float>(t), weights, eps, x.shape[1], y.row<float>(t));
+  }
+  context.barrier();
+}
+
 void quantize_rows(KernelContext& context, ConstTensorView x, const QuantizedRows& q) {
   check_f32_like(x, {q.num_rows, q.num_cols});
   CHECK(q.num_cols % kWeightGroup == 0);

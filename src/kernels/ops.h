@@ -38,6 +38,18 @@ void embed(KernelContext& context, const PackedMatrix& table, std::span<const st
 void rms_norm(KernelContext& context, ConstTensorView x, ConstTensorView weight, float eps,
               TensorView y);
 
+// The vectors of a layer norm, [E] each. Null weights are ones, a null bias is zeros.
+struct LayerNormWeights {
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+};
+// y[t, e] = (x[t, e] - mean_e(x[t])) / sqrt(mean_e((x[t] - mean_e(x[t]))^2) + eps) * weight[e] +
+// bias[e]
+//   x, y [T, E] row stride free, y may be x. Two passes: the mean first, then what is left of it.
+// Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450, eq. 3.
+void layer_norm(KernelContext& context, ConstTensorView x, const LayerNormWeights& weights,
+                float eps, TensorView y);
+
 // Fills q with x quantised per row and group. x [M, P], P a multiple of 32.
 void quantize_rows(KernelContext& context, ConstTensorView x, const QuantizedRows& q);
 

@@ -21,18 +21,31 @@ struct TensorKey {
   std::size_t expert = 0;
 };
 
+// Which rows of what is stored are the matrix's: `length` from `first` on, then as many from
+// `first + stride` on, and so forth. A length of 0 stands for all of them.
+//
+//   q of grouped q, k, v:   [ q q k v | q q k v | ... ]   first 0, length 2 D, stride 4 D
+struct RowRuns {
+  std::size_t first = 0;
+  std::size_t length = 0;
+  std::size_t stride = 0;
+};
+
 // A matrix [num_rows, num_cols], or a vector as one column per row, still in the file's encoding.
 struct StoredTensor {
   std::string name;
   DType dtype = DType::kF32;
   std::size_t num_rows = 0;
   std::size_t num_cols = 0;
-  std::span<const std::byte> bytes;  // dense rows; any alignment
+  std::span<const std::byte> bytes;  // dense rows, or what holds them all; any alignment
   // The rows of one head lie as rope pairs (2i, 2i + 1); read_rows puts them as (i, i + D/2). 0: as
   // they are.
   std::size_t paired_head_dim = 0;
+  RowRuns runs;
+  // The matrix is stored as [num_cols, this many]: rows lie across. 0: rows are dense.
+  std::size_t transposed_pitch = 0;
 
-  std::size_t row_bytes() const { return num_rows == 0 ? 0 : bytes.size() / num_rows; }
+  std::size_t row_bytes() const;
 };
 
 // Copies rows [begin, begin + count) of `tensor`, in the order that the decoder expects, to `rows`,
@@ -51,9 +64,13 @@ class CheckpointTensors {
   Result<StoredTensor> vector(const TensorKey& key, std::size_t num_elements) const;
 
   const WeightSource& source() const { return checkpoint_->weights(); }
-  std::string name_of(const TensorKey& key) const;
+  std::string name_of(const TensorKey& key) const { return place_of(key).name; }
 
  private:
+  TensorPlace place_of(const TensorKey& key) const;
+  TensorPlace gguf_place_of(const TensorKey& key) const;
+  RowRuns runs_of(const TensorKey& key, TensorLayout layout) const;
+  std::size_t stored_rows(const TensorKey& key, TensorLayout layout, std::size_t num_rows) const;
   Status check_type(const SourceTensor& tensor) const;
   std::size_t paired_head_dim(const TensorKey& key) const;
 

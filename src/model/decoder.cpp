@@ -24,12 +24,22 @@ ConstTensorView vector_view(const float* values, std::size_t count) {
   return view_of(values, {count});
 }
 
-// A norm over every head of every row.
+void norm_rows(KernelContext& context, const TensorView& x, const NormWeights& weights,
+               const NormSpec& norm, const TensorView& y) {
+  if (norm.kind == NormKind::kRms) {
+    rms_norm(context, x, vector_view(weights.weight, x.row_elements()), norm.eps, y);
+  } else {
+    layer_norm(context, x, {.weight = weights.weight, .bias = weights.bias}, norm.eps, y);
+  }
+}
+
+// The norm of queries or keys: of each head, or of all of them.
 void norm_heads(KernelContext& context, const TensorView& rows, std::size_t num_heads,
-                const float* weight, const NormSpec& norm) {
-  const std::size_t head_dim = rows.row_elements() / num_heads;
-  const TensorView heads = rows.reshaped({rows.num_rows() * num_heads, head_dim});
-  rms_norm(context, heads, vector_view(weight, head_dim), norm.eps, heads);
+                const float* weight, const NormSpec& norm, NormExtent extent) {
+  const std::size_t num_parts = extent == NormExtent::kHead ? num_heads : 1;
+  const TensorView parts =
+      rows.reshaped({rows.num_rows() * num_parts, rows.row_elements() / num_parts});
+  norm_rows(context, parts, {.weight = weight, .bias = nullptr}, norm, parts);
 }
 
 }  // namespace
@@ -51,7 +61,9 @@ Result<Decoder> Decoder::create(const ModelSpec& spec, const ModelWeights& weigh
 
 Decoder::Decoder(const ModelSpec& spec, const ModelWeights& weights, const DecoderLimits& limits)
     : spec_(&spec), weights_(&weights), limits_(limits) {
-  for (const RopeSpec& rope : spec.ropes) frequencies_.push_back(inverse_frequencies(rope));
+  for (const RopeSpec& rope : spec.ropes) {
+    frequencies_.push_back(inverse_frequencies(rope, spec.context_max));
+  }
 }
 
 ForwardOutput Decoder::forward(KernelContext& context, const ForwardBatch& batch, KvView cache) {
@@ -61,8 +73,7 @@ ForwardOutput Decoder::forward(KernelContext& context, const ForwardBatch& batch
   CHECK(batch.logit_rows.size() <= limits_.logit_rows_max);
   CHECK(cache.layers.size() == spec_->layers.size());
 
-  const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
-  embed(context, weights_->embedding, batch.token_ids, 1.0f, hidden);
+  run_embedding(context, batch);
   for (std::size_t i = 0; i < spec_->ropes.size(); ++i) {
     const std::size_t width = spec_->ropes[i].rotary_dim / 2;
     rope_angles(context, batch.positions, frequencies_[i], spec_->ropes[i].attention_factor,
@@ -88,19 +99,61 @@ ForwardOutput run_forward(Decoder& decoder, KernelContext& context, const Forwar
   return output;
 }
 
+void Decoder::run_embedding(KernelContext& context, const ForwardBatch& batch) {
+  const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
+  embed(context, weights_->embedding, batch.token_ids, spec_->embedding_scale, hidden);
+  if (spec_->num_learned_positions == 0) return;
+  const TensorView positions = shaped(workspace_.branch, batch.num_tokens(), spec_->hidden);
+  embed(context, weights_->positions, batch.positions, 1.0f, positions);
+  add(context, positions, hidden);
+}
+
 void Decoder::run_layer(KernelContext& context, const ForwardBatch& batch, const KvLayerView& cache,
                         std::size_t layer) {
-  run_attention(context, batch, cache, layer);
   const LayerSpec& spec = spec_->layers[layer];
-  const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
-  const TensorView normed = shaped(workspace_.normed, batch.num_tokens(), spec_->hidden);
-  rms_norm(context, hidden, vector_view(weights_->layers[layer].feed_forward_norm, spec_->hidden),
-           spec.feed_forward_norm.eps, normed);
-  if (spec.feed_forward.kind == FeedForwardKind::kExperts) {
-    run_experts(context, batch.num_tokens(), layer);
-  } else {
-    run_feed_forward(context, batch.num_tokens(), layer);
+  const LayerWeights& weights = weights_->layers[layer];
+  const std::size_t tokens = batch.num_tokens();
+  TensorView input = part_input(context, spec.attention_norm, weights.attention_norm, tokens);
+  run_attention(context, input, batch, cache, layer);
+  // Before attention's output is added when both parts see the same hidden state, else after.
+  const bool is_parallel = spec.residual == ResidualKind::kParallel;
+  if (!is_parallel) run_attention_output(context, tokens, layer);
+  if (!is_parallel || spec.feed_forward_norm) {
+    input = part_input(context, spec.feed_forward_norm, weights.feed_forward_norm, tokens);
   }
+  if (is_parallel) run_attention_output(context, tokens, layer);
+  if (spec.feed_forward.kind == FeedForwardKind::kExperts) {
+    run_experts(context, input, layer);
+  } else {
+    run_feed_forward(context, input, layer);
+  }
+}
+
+TensorView Decoder::part_input(KernelContext& context, const std::optional<NormSpec>& norm,
+                               const NormWeights& weights, std::size_t num_tokens) {
+  const TensorView hidden = shaped(workspace_.hidden, num_tokens, spec_->hidden);
+  if (!norm) return hidden;
+  const TensorView normed = shaped(workspace_.normed, num_tokens, spec_->hidden);
+  norm_rows(context, hidden, weights, *norm, normed);
+  return normed;
+}
+
+Decoder::PartOutput Decoder::part_output(const LayerSpec& spec,
+                                         const std::optional<NormSpec>& post_norm,
+                                         std::size_t num_tokens) const {
+  if (!post_norm && spec.residual_scale == 1.0f) {
+    return {shaped(workspace_.hidden, num_tokens, spec_->hidden), Accumulate::kAdd};
+  }
+  return {shaped(workspace_.branch, num_tokens, spec_->hidden), Accumulate::kStore};
+}
+
+void Decoder::end_part(KernelContext& context, const LayerSpec& spec,
+                       const std::optional<NormSpec>& post_norm, const NormWeights& weights,
+                       const PartOutput& output) {
+  if (output.accumulate == Accumulate::kAdd) return;
+  if (post_norm) norm_rows(context, output.y, weights, *post_norm, output.y);
+  if (spec.residual_scale != 1.0f) scale(context, spec.residual_scale, output.y);
+  add(context, output.y, shaped(workspace_.hidden, output.y.num_rows(), spec_->hidden));
 }
 
 // The input of the matmuls that follow, quantised into the workspace when one of their formats asks
@@ -113,13 +166,11 @@ MatmulInput Decoder::prepare(KernelContext& context, ConstTensorView x, Quantize
   return {.x = x, .quantized = &rows};
 }
 
-void Decoder::run_attention(KernelContext& context, const ForwardBatch& batch,
+void Decoder::run_attention(KernelContext& context, TensorView input, const ForwardBatch& batch,
                             const KvLayerView& cache, std::size_t layer) {
   const AttentionSpec& spec = spec_->layers[layer].attention;
   const AttentionWeights& weights = weights_->layers[layer].attention;
   const std::size_t tokens = batch.num_tokens();
-  const TensorView hidden = shaped(workspace_.hidden, tokens, spec_->hidden);
-  const TensorView normed = shaped(workspace_.normed, tokens, spec_->hidden);
   const TensorView query = shaped(workspace_.query, tokens, spec.num_heads * spec.head_dim);
   const TensorView key = shaped(workspace_.key, tokens, spec.num_kv_heads * spec.head_dim);
   const TensorView value =
@@ -127,25 +178,22 @@ void Decoder::run_attention(KernelContext& context, const ForwardBatch& batch,
   const TensorView attended =
       shaped(workspace_.attended, tokens, spec.num_heads * spec.value_head_dim);
 
-  rms_norm(context, hidden, vector_view(weights_->layers[layer].attention_norm, spec_->hidden),
-           spec_->layers[layer].attention_norm.eps, normed);
   QuantizedRows rows;
-  const MatmulInput input = prepare(
-      context, normed, rows, {weights.query.format, weights.key.format, weights.value.format});
-  matmul(context, input, weights.query, {.bias = weights.query_bias, .sync = Sync::kNone}, query);
-  matmul(context, input, weights.key, {.bias = weights.key_bias, .sync = Sync::kNone}, key);
-  matmul(context, input, weights.value, {.bias = weights.value_bias}, value);
+  const MatmulInput prepared = prepare(
+      context, input, rows, {weights.query.format, weights.key.format, weights.value.format});
+  matmul(context, prepared, weights.query, {.bias = weights.query_bias, .sync = Sync::kNone},
+         query);
+  matmul(context, prepared, weights.key, {.bias = weights.key_bias, .sync = Sync::kNone}, key);
+  matmul(context, prepared, weights.value, {.bias = weights.value_bias}, value);
 
-  if (spec.query_norm)
-    norm_heads(context, query, spec.num_heads, weights.query_norm, *spec.query_norm);
-  if (spec.key_norm) norm_heads(context, key, spec.num_kv_heads, weights.key_norm, *spec.key_norm);
-  if (spec.rope) {
-    const RopeSpec& rope_spec = spec_->ropes[*spec.rope];
-    const TensorView cos = shaped(workspace_.cos[*spec.rope], tokens, rope_spec.rotary_dim / 2);
-    const TensorView sin = shaped(workspace_.sin[*spec.rope], tokens, rope_spec.rotary_dim / 2);
-    rope(context, by_heads(query, spec.num_heads), cos, sin, rope_spec.pairs, Sync::kNone);
-    rope(context, by_heads(key, spec.num_kv_heads), cos, sin, rope_spec.pairs);
+  if (spec.query_norm) {
+    norm_heads(context, query, spec.num_heads, weights.query_norm, *spec.query_norm,
+               spec.norm_extent);
   }
+  if (spec.key_norm) {
+    norm_heads(context, key, spec.num_kv_heads, weights.key_norm, *spec.key_norm, spec.norm_extent);
+  }
+  rotate(context, spec, query, key);
   kv_store(context, by_heads(key, spec.num_kv_heads), by_heads(value, spec.num_kv_heads),
            batch.attention, cache);
   AttentionOptions options{.scale = spec.scale, .window = std::nullopt, .softcap = spec.softcap};
@@ -153,48 +201,73 @@ void Decoder::run_attention(KernelContext& context, const ForwardBatch& batch,
     options.window = static_cast<std::uint32_t>(spec.window);
   attention(context, by_heads(query, spec.num_heads), batch.attention, cache, options,
             by_heads(attended, spec.num_heads));
-
-  const MatmulInput output = prepare(context, attended, rows, {weights.output.format});
-  matmul(context, output, weights.output,
-         {.bias = weights.output_bias, .accumulate = Accumulate::kAdd}, hidden);
 }
 
-void Decoder::run_feed_forward(KernelContext& context, std::size_t num_tokens, std::size_t layer) {
-  const FeedForwardSpec& spec = spec_->layers[layer].feed_forward;
+void Decoder::rotate(KernelContext& context, const AttentionSpec& spec, TensorView query,
+                     TensorView key) {
+  if (!spec.rope) return;
+  const RopeSpec& rope_spec = spec_->ropes[*spec.rope];
+  const std::size_t width = rope_spec.rotary_dim / 2;
+  const TensorView cos = shaped(workspace_.cos[*spec.rope], query.num_rows(), width);
+  const TensorView sin = shaped(workspace_.sin[*spec.rope], query.num_rows(), width);
+  rope(context, by_heads(query, spec.num_heads), cos, sin, rope_spec.pairs, Sync::kNone);
+  rope(context, by_heads(key, spec.num_kv_heads), cos, sin, rope_spec.pairs);
+}
+
+void Decoder::run_attention_output(KernelContext& context, std::size_t num_tokens,
+                                   std::size_t layer) {
+  const LayerSpec& spec = spec_->layers[layer];
+  const AttentionWeights& weights = weights_->layers[layer].attention;
+  const TensorView attended = shaped(workspace_.attended, num_tokens,
+                                     spec.attention.num_heads * spec.attention.value_head_dim);
+  const PartOutput output = part_output(spec, spec.attention_post_norm, num_tokens);
+  QuantizedRows rows;
+  const MatmulInput input = prepare(context, attended, rows, {weights.output.format});
+  matmul(context, input, weights.output,
+         {.bias = weights.output_bias, .accumulate = output.accumulate}, output.y);
+  end_part(context, spec, spec.attention_post_norm, weights_->layers[layer].attention_post_norm,
+           output);
+}
+
+void Decoder::run_feed_forward(KernelContext& context, TensorView input, std::size_t layer) {
+  const LayerSpec& layer_spec = spec_->layers[layer];
+  const FeedForwardSpec& spec = layer_spec.feed_forward;
   const FeedForwardWeights& weights = weights_->layers[layer].feed_forward;
-  const TensorView hidden = shaped(workspace_.hidden, num_tokens, spec_->hidden);
-  const TensorView normed = shaped(workspace_.normed, num_tokens, spec_->hidden);
+  const std::size_t num_tokens = input.num_rows();
   const TensorView gate = shaped(workspace_.gate, num_tokens, spec.width);
   const TensorView up = shaped(workspace_.up, num_tokens, spec.width);
 
   QuantizedRows rows;
-  const MatmulInput input =
-      prepare(context, normed, rows, {weights.gate.format, weights.up.format});
+  const MatmulInput prepared =
+      prepare(context, input, rows, {weights.gate.format, weights.up.format});
   if (spec.kind == FeedForwardKind::kGated) {
-    matmul(context, input, weights.gate, {.bias = weights.gate_bias, .sync = Sync::kNone}, gate);
-    matmul(context, input, weights.up, {.bias = weights.up_bias}, up);
+    matmul(context, prepared, weights.gate, {.bias = weights.gate_bias, .sync = Sync::kNone}, gate);
+    matmul(context, prepared, weights.up, {.bias = weights.up_bias}, up);
     gated_activation(context, spec.activation, gate, up, up);
   } else {
-    matmul(context, input, weights.up, {.bias = weights.up_bias}, up);
+    matmul(context, prepared, weights.up, {.bias = weights.up_bias}, up);
     activate(context, spec.activation, up, up);
   }
+  const PartOutput output = part_output(layer_spec, layer_spec.feed_forward_post_norm, num_tokens);
   const MatmulInput down = prepare(context, up, rows, {weights.down.format});
-  matmul(context, down, weights.down, {.bias = weights.down_bias, .accumulate = Accumulate::kAdd},
-         hidden);
+  matmul(context, down, weights.down, {.bias = weights.down_bias, .accumulate = output.accumulate},
+         output.y);
+  end_part(context, layer_spec, layer_spec.feed_forward_post_norm,
+           weights_->layers[layer].feed_forward_post_norm, output);
 }
 
 // Rows are grouped by expert, so that each expert's weights are read once for all its tokens.
-void Decoder::run_experts(KernelContext& context, std::size_t num_tokens, std::size_t layer) {
-  const FeedForwardSpec& spec = spec_->layers[layer].feed_forward;
+void Decoder::run_experts(KernelContext& context, TensorView input, std::size_t layer) {
+  const LayerSpec& layer_spec = spec_->layers[layer];
+  const FeedForwardSpec& spec = layer_spec.feed_forward;
   const FeedForwardWeights& weights = weights_->layers[layer].feed_forward;
+  const std::size_t num_tokens = input.num_rows();
   const std::size_t num_grouped = num_tokens * spec.num_selected;
-  const TensorView hidden = shaped(workspace_.hidden, num_tokens, spec_->hidden);
-  const TensorView normed = shaped(workspace_.normed, num_tokens, spec_->hidden);
   const TensorView router = shaped(workspace_.router, num_tokens, spec.num_experts);
   const TensorView grouped = shaped(workspace_.expert_in, num_grouped, spec_->hidden);
   const TensorView gate = shaped(workspace_.gate, num_grouped, spec.width);
   const TensorView up = shaped(workspace_.up, num_grouped, spec.width);
-  const TensorView output = shaped(workspace_.expert_out, num_grouped, spec_->hidden);
+  const TensorView grouped_out = shaped(workspace_.expert_out, num_grouped, spec_->hidden);
   const ExpertRouting routing{
       .expert_begin = workspace_.routing.expert_begin.first(spec.num_experts + 1),
       .row_token = workspace_.routing.row_token.first(num_grouped),
@@ -203,20 +276,23 @@ void Decoder::run_experts(KernelContext& context, std::size_t num_tokens, std::s
   };
 
   QuantizedRows rows;
-  matmul(context, prepare(context, normed, rows, {weights.router.format}), weights.router, {},
+  matmul(context, prepare(context, input, rows, {weights.router.format}), weights.router, {},
          router);
   route_experts(context, router,
                 {.num_selected = spec.num_selected, .weights = spec.routing.weights}, routing);
-  gather_rows(context, normed, routing.row_token, grouped);
-  const MatmulInput input =
+  gather_rows(context, input, routing.row_token, grouped);
+  const MatmulInput prepared =
       prepare(context, grouped, rows,
               {weights.expert_gate.front().format, weights.expert_up.front().format});
-  expert_matmul(context, input, weights.expert_gate, routing, {.sync = Sync::kNone}, gate);
-  expert_matmul(context, input, weights.expert_up, routing, {}, up);
+  expert_matmul(context, prepared, weights.expert_gate, routing, {.sync = Sync::kNone}, gate);
+  expert_matmul(context, prepared, weights.expert_up, routing, {}, up);
   gated_activation(context, spec.activation, gate, up, up);
   const MatmulInput down = prepare(context, up, rows, {weights.expert_down.front().format});
-  expert_matmul(context, down, weights.expert_down, routing, {}, output);
-  combine_experts(context, output, routing, Accumulate::kAdd, hidden);
+  expert_matmul(context, down, weights.expert_down, routing, {}, grouped_out);
+  const PartOutput output = part_output(layer_spec, layer_spec.feed_forward_post_norm, num_tokens);
+  combine_experts(context, grouped_out, routing, output.accumulate, output.y);
+  end_part(context, layer_spec, layer_spec.feed_forward_post_norm,
+           weights_->layers[layer].feed_forward_post_norm, output);
 }
 
 void Decoder::run_logits(KernelContext& context, const ForwardBatch& batch) {
@@ -225,12 +301,13 @@ void Decoder::run_logits(KernelContext& context, const ForwardBatch& batch) {
   const TensorView hidden = shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden);
   const TensorView last = shaped(workspace_.last_hidden, num_rows, spec_->hidden);
   gather_rows(context, hidden, batch.logit_rows, last);
-  rms_norm(context, last, vector_view(weights_->final_norm, spec_->hidden), spec_->final_norm.eps,
-           last);
+  norm_rows(context, last, weights_->final_norm, spec_->final_norm, last);
   QuantizedRows rows;
   const MatmulInput input = prepare(context, last, rows, {weights_->output.format});
-  matmul(context, input, weights_->output, {},
-         shaped(workspace_.logits, num_rows, spec_->vocabulary));
+  const TensorView logits = shaped(workspace_.logits, num_rows, spec_->vocabulary);
+  matmul(context, input, weights_->output, {.bias = weights_->output_bias}, logits);
+  if (spec_->logit_scale != 1.0f) scale(context, spec_->logit_scale, logits);
+  if (spec_->logit_softcap) softcap(context, *spec_->logit_softcap, logits);
 }
 
 }  // namespace millrace

@@ -53,6 +53,7 @@ class Decoder {
  private:
   struct Workspace {
     TensorView hidden, normed;         // [T, E]
+    TensorView branch;                 // [T, E] a part's output before it is added to hidden
     TensorView query, attended;        // [T, H*D], [T, H*D_v]
     TensorView key, value;             // [T, K*D], [T, K*D_v]
     TensorView gate, up;               // [T, F] dense layers; [T*k, F] experts
@@ -67,12 +68,29 @@ class Decoder {
   Decoder(const ModelSpec& spec, const ModelWeights& weights, const DecoderLimits& limits);
   void place(std::span<std::byte> workspace);
 
+  void run_embedding(KernelContext& context, const ForwardBatch& batch);
   void run_layer(KernelContext& context, const ForwardBatch& batch, const KvLayerView& cache,
                  std::size_t layer);
-  void run_attention(KernelContext& context, const ForwardBatch& batch, const KvLayerView& cache,
-                     std::size_t layer);
-  void run_feed_forward(KernelContext& context, std::size_t num_tokens, std::size_t layer);
-  void run_experts(KernelContext& context, std::size_t num_tokens, std::size_t layer);
+  void run_attention(KernelContext& context, TensorView input, const ForwardBatch& batch,
+                     const KvLayerView& cache, std::size_t layer);
+  void run_attention_output(KernelContext& context, std::size_t num_tokens, std::size_t layer);
+  void rotate(KernelContext& context, const AttentionSpec& spec, TensorView query, TensorView key);
+  void run_feed_forward(KernelContext& context, TensorView input, std::size_t layer);
+  void run_experts(KernelContext& context, TensorView input, std::size_t layer);
+  // The hidden state, or its norm.
+  TensorView part_input(KernelContext& context, const std::optional<NormSpec>& norm,
+                        const NormWeights& weights, std::size_t num_tokens);
+  // Where a part writes its output: straight onto the hidden state, or first into a buffer of its
+  // own where something is done to it yet, which end_part does.
+  struct PartOutput {
+    TensorView y;
+    Accumulate accumulate = Accumulate::kAdd;
+  };
+  PartOutput part_output(const LayerSpec& spec, const std::optional<NormSpec>& post_norm,
+                         std::size_t num_tokens) const;
+  void end_part(KernelContext& context, const LayerSpec& spec,
+                const std::optional<NormSpec>& post_norm, const NormWeights& weights,
+                const PartOutput& output);
   void run_logits(KernelContext& context, const ForwardBatch& batch);
   MatmulInput prepare(KernelContext& context, ConstTensorView x, QuantizedRows& rows,
                       std::initializer_list<WeightFormat> formats) const;

@@ -43,6 +43,17 @@ Widths widest(const ModelSpec& spec) {
   return widths;
 }
 
+// Whether some part's output is held back before it is added to the hidden state, or positions are
+// added to the embeddings.
+bool needs_branch(const ModelSpec& spec) {
+  const auto holds_back = [](const LayerSpec& layer) {
+    return layer.attention_post_norm || layer.feed_forward_post_norm ||
+           layer.residual_scale != 1.0f;
+  };
+  return spec.num_learned_positions > 0 ||
+         std::any_of(spec.layers.begin(), spec.layers.end(), holds_back);
+}
+
 // Rows of gate and up: tokens for dense layers, tokens times choices for experts.
 std::uint64_t feed_forward_elements(const Widths& widths, std::uint64_t num_tokens) {
   return std::max<std::uint64_t>(num_tokens * widths.dense,
@@ -101,6 +112,7 @@ Result<std::vector<WorkspaceTerm>> plan_workspace(const ModelSpec& spec,
   };
   floats("hidden state", tokens * spec.hidden);
   floats("normed input", tokens * spec.hidden);
+  floats("branch output", needs_branch(spec) ? tokens * spec.hidden : 0);
   floats("queries", tokens * widths.query);
   floats("keys", tokens * widths.key);
   floats("values", tokens * widths.value);
@@ -139,6 +151,7 @@ void Decoder::place(std::span<std::byte> workspace) {
   Cursor cursor(workspace);
   workspace_.hidden = cursor.rows(tokens, spec_->hidden);
   workspace_.normed = cursor.rows(tokens, spec_->hidden);
+  workspace_.branch = cursor.rows(needs_branch(*spec_) ? tokens : 0, spec_->hidden);
   workspace_.query = cursor.rows(tokens, widths.query);
   workspace_.key = cursor.rows(tokens, widths.key);
   workspace_.value = cursor.rows(tokens, widths.value);

@@ -30,6 +30,9 @@ Status check_attention(const ModelSpec& spec, const std::string& format) {
     return cannot_hold(format, "value heads of another size than key heads");
   }
   const RopeSpec& rope = spec.ropes[*attention.rope];
+  if (rope.scaling == RopeScaling::kDynamic || rope.scaling == RopeScaling::kLongrope) {
+    return cannot_hold(format, "rope scaling by the length of the context");
+  }
   if (rope.rotary_dim != attention.head_dim || rope.pairs != RopePairs::kHalves) {
     return cannot_hold(format, "rope over a part of the head");
   }

@@ -86,6 +86,9 @@ Result<OrderedJson> scaling_json(const RopeSpec& rope) {
       return llama3_json(rope);
     case RopeScaling::kYarn:
       return yarn_json(rope);
+    case RopeScaling::kDynamic:
+    case RopeScaling::kLongrope:
+      return cannot_hold("config.json", "rope scaling by the length of the context");
   }
   CHECK(false);
 }

@@ -42,6 +42,21 @@ Status check_feed_forward(const FeedForwardSpec& feed_forward) {
   return within("experts per token", feed_forward.num_selected, 1, feed_forward.num_experts);
 }
 
+Status check_divisors(const RopeSpec& rope, const std::vector<double>& divisors) {
+  if (divisors.size() != rope.rotary_dim / 2) {
+    return Error{ErrorCode::kCorruptData, "rope has " + std::to_string(divisors.size()) +
+                                              " frequency factors, expected " +
+                                              std::to_string(rope.rotary_dim / 2)};
+  }
+  for (const double divisor : divisors) {
+    if (divisor > 0.0 && std::isfinite(divisor)) continue;
+    return Error{ErrorCode::kCorruptData, "rope has a frequency factor of " +
+                                              std::to_string(divisor) +
+                                              ", expected positive numbers"};
+  }
+  return Ok{};
+}
+
 Status check_rope(const RopeSpec& rope) {
   if (rope.rotary_dim % 2 != 0) {
     return Error{ErrorCode::kCorruptData,
@@ -56,7 +71,7 @@ Status check_rope(const RopeSpec& rope) {
                  "rope scaling factor " + std::to_string(rope.factor) + " is not positive"};
   }
   const bool needs_original =
-      rope.scaling == RopeScaling::kLlama3 || rope.scaling == RopeScaling::kYarn;
+      rope.scaling != RopeScaling::kNone && rope.scaling != RopeScaling::kLinear;
   if (needs_original && !(rope.original_context >= 1.0)) {
     return Error{ErrorCode::kCorruptData, "rope scaling needs an original context, found " +
                                               std::to_string(rope.original_context)};
@@ -65,10 +80,20 @@ Status check_rope(const RopeSpec& rope) {
       !(rope.high_frequency_factor > rope.low_frequency_factor)) {
     return Error{ErrorCode::kCorruptData, "rope high_freq_factor is not above low_freq_factor"};
   }
-  if (!rope.frequency_divisors.empty() && rope.frequency_divisors.size() != rope.rotary_dim / 2) {
+  if (rope.scaling == RopeScaling::kDynamic && (rope.factor < 1.0 || rope.rotary_dim <= 2)) {
     return Error{ErrorCode::kCorruptData,
-                 "rope has " + std::to_string(rope.frequency_divisors.size()) +
-                     " frequency factors, expected " + std::to_string(rope.rotary_dim / 2)};
+                 "dynamic rope scaling needs a factor of 1 or more and "
+                 "more than 2 rotated dimensions"};
+  }
+  if (!rope.frequency_divisors.empty()) TRY(check_divisors(rope, rope.frequency_divisors));
+  if (rope.scaling != RopeScaling::kLongrope) return Ok{};
+  TRY(check_divisors(rope, rope.short_divisors));
+  return check_divisors(rope, rope.long_divisors);
+}
+
+Status check_norms(const LayerSpec& layer) {
+  if (layer.residual == ResidualKind::kParallel && !layer.attention_norm) {
+    return Error{ErrorCode::kUnsupported, "parallel attention and feed-forward without a norm"};
   }
   return Ok{};
 }
@@ -113,8 +138,9 @@ std::uint64_t attention_parameters(const AttentionSpec& attention, std::uint64_t
   count += hidden * attention.num_heads * attention.value_head_dim;
   if (attention.has_qkv_bias) count += query + key + value;
   if (attention.has_output_bias) count += hidden;
-  if (attention.query_norm) count += attention.head_dim;
-  if (attention.key_norm) count += attention.head_dim;
+  const bool per_head = attention.norm_extent == NormExtent::kHead;
+  if (attention.query_norm) count += per_head ? attention.head_dim : query;
+  if (attention.key_norm) count += per_head ? attention.head_dim : key;
   return count;
 }
 
@@ -129,6 +155,27 @@ std::pair<std::uint64_t, std::uint64_t> feed_forward_parameters(const FeedForwar
   return {router + one * feed_forward.num_experts, router + one * feed_forward.num_selected};
 }
 
+std::uint64_t norm_parameters(const std::optional<NormSpec>& norm, std::uint64_t hidden) {
+  if (!norm) return 0;
+  return (norm->has_weight ? hidden : 0) + (norm->has_bias ? hidden : 0);
+}
+
+// The base that spreads `context` positions over the slowest wavelength as the original ones were:
+// bloc97 and emozilla 2023, as transformers and vLLM have it.
+double dynamic_base(const RopeSpec& rope, std::size_t context) {
+  const double stretch = static_cast<double>(context) / rope.original_context;
+  if (stretch <= 1.0) return rope.base;
+  const auto dim = static_cast<double>(rope.rotary_dim);
+  return rope.base * std::pow(rope.factor * stretch - (rope.factor - 1.0), dim / (dim - 2.0));
+}
+
+// The divisors of each frequency; empty for none.
+const std::vector<double>& divisors_of(const RopeSpec& rope, std::size_t context) {
+  if (rope.scaling != RopeScaling::kLongrope) return rope.frequency_divisors;
+  const bool is_long = static_cast<double>(context) > rope.original_context;
+  return is_long ? rope.long_divisors : rope.short_divisors;
+}
+
 }  // namespace
 
 Status check_spec(const ModelSpec& spec) {
@@ -137,22 +184,31 @@ Status check_spec(const ModelSpec& spec) {
   TRY(within("context", spec.context_max, 1, kContextMax));
   TRY(within("number of layers", spec.layers.size(), 1, kLayersMax));
   for (const RopeSpec& rope : spec.ropes) TRY(check_rope(rope));
+  if (spec.num_learned_positions > 0) {
+    TRY(within("number of learned positions", spec.num_learned_positions, spec.context_max,
+               kContextMax));
+  }
   for (std::size_t i = 0; i < spec.layers.size(); ++i) {
     const std::string where = "layer " + std::to_string(i);
     Status attention = check_attention(spec.layers[i].attention, spec);
     if (!attention.ok()) return with_context(std::move(attention).error(), where);
+    Status norms = check_norms(spec.layers[i]);
+    if (!norms.ok()) return with_context(std::move(norms).error(), where);
     Status feed_forward = check_feed_forward(spec.layers[i].feed_forward);
     if (!feed_forward.ok()) return with_context(std::move(feed_forward).error(), where);
   }
   return Ok{};
 }
 
-std::vector<double> inverse_frequencies(const RopeSpec& rope) {
+std::vector<double> inverse_frequencies(const RopeSpec& rope, std::size_t context) {
   std::vector<double> frequencies(rope.rotary_dim / 2);
+  const double base =
+      rope.scaling == RopeScaling::kDynamic ? dynamic_base(rope, context) : rope.base;
+  const std::vector<double>& divisors = divisors_of(rope, context);
   for (std::size_t i = 0; i < frequencies.size(); ++i) {
     const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(rope.rotary_dim);
-    double frequency = std::pow(rope.base, -exponent);
-    if (!rope.frequency_divisors.empty()) frequency /= rope.frequency_divisors[i];
+    double frequency = std::pow(base, -exponent);
+    if (!divisors.empty()) frequency /= divisors[i];
     if (rope.scaling == RopeScaling::kLinear) frequency /= rope.factor;
     if (rope.scaling == RopeScaling::kLlama3) frequency = llama3_frequency(frequency, rope);
     frequencies[i] = frequency;
@@ -164,11 +220,18 @@ std::vector<double> inverse_frequencies(const RopeSpec& rope) {
 ParameterCount count_parameters(const ModelSpec& spec) {
   ParameterCount count;
   count.embedding = std::uint64_t{spec.vocabulary} * spec.hidden;
-  std::uint64_t shared = count.embedding * (spec.has_tied_embeddings ? 1 : 2) + spec.hidden;
+  std::uint64_t shared = count.embedding * (spec.has_tied_embeddings ? 1 : 2);
+  shared += norm_parameters(spec.final_norm, spec.hidden);
+  shared += std::uint64_t{spec.num_learned_positions} * spec.hidden;
+  if (spec.has_output_bias) shared += spec.vocabulary;
   std::uint64_t experts_total = 0;
   std::uint64_t experts_active = 0;
   for (const LayerSpec& layer : spec.layers) {
-    shared += attention_parameters(layer.attention, spec.hidden) + 2 * spec.hidden;
+    shared += attention_parameters(layer.attention, spec.hidden);
+    for (const auto& norm : {layer.attention_norm, layer.attention_post_norm,
+                             layer.feed_forward_norm, layer.feed_forward_post_norm}) {
+      shared += norm_parameters(norm, spec.hidden);
+    }
     const auto [total, active] = feed_forward_parameters(layer.feed_forward, spec.hidden);
     experts_total += total;
     experts_active += active;

@@ -28,10 +28,13 @@ inline constexpr std::size_t kContextMax = 1u << 24;
 
 enum class RopeScaling : std::uint8_t {
   kNone,
-  kLinear,  // positions / factor.
-  kLlama3,  // long wavelengths / factor, short ones untouched, a ramp between. Llama 3.1,
-            // section 3.4.1 of its report.
-  kYarn,    // Peng et al. 2023, arXiv:2309.00071, section 3.2 and 3.4.
+  kLinear,    // positions / factor.
+  kLlama3,    // long wavelengths / factor, short ones untouched, a ramp between. Llama 3.1,
+              // section 3.4.1 of its report.
+  kYarn,      // Peng et al. 2023, arXiv:2309.00071, section 3.2 and 3.4.
+  kDynamic,   // a larger base for contexts beyond the original one: "NTK-aware", by factor
+  kLongrope,  // divisors of their own for contexts beyond the original one. Ding et al. 2024,
+              // arXiv:2402.13753.
 };
 
 // One way to rotate positions into queries and keys.
@@ -41,7 +44,7 @@ struct RopeSpec {
   double base = 10000.0;
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1.0;
-  double original_context = 0.0;       // kLlama3, kYarn
+  double original_context = 0.0;       // all kinds but kNone and kLinear
   double low_frequency_factor = 1.0;   // kLlama3
   double high_frequency_factor = 4.0;  // kLlama3
   double beta_fast = 32.0;             // kYarn
@@ -49,13 +52,32 @@ struct RopeSpec {
   double attention_factor = 1.0;       // multiplies cos and sin
   // Divides each inverse frequency [rotary_dim / 2]; empty for none. GGUF stores kLlama3 this way.
   std::vector<double> frequency_divisors;
+  // kLongrope: likewise, in models configured for no more than original_context, and for more.
+  std::vector<double> short_divisors;
+  std::vector<double> long_divisors;
 
   bool operator==(const RopeSpec&) const = default;
 };
 
+enum class NormKind : std::uint8_t {
+  kRms,    // Zhang & Sennrich 2019, arXiv:1910.07467
+  kLayer,  // Ba, Kiros & Hinton 2016, arXiv:1607.06450
+};
+
 struct NormSpec {
   float eps = 1e-5f;
+  NormKind kind = NormKind::kRms;
+  bool has_weight = true;      // false: ones; kLayer only
+  bool has_bias = false;       // kLayer only
+  float weight_offset = 0.0f;  // added to the stored weight: Gemma's Hugging Face files hold w - 1
+
   bool operator==(const NormSpec&) const = default;
+};
+
+// What the norms of queries and keys run over.
+enum class NormExtent : std::uint8_t {
+  kHead,   // each head by itself, all with one weight [D]
+  kWidth,  // all heads of a token at once, weight [H*D]
 };
 
 enum class AttentionKind : std::uint8_t { kFull, kSliding };
@@ -70,8 +92,9 @@ struct AttentionSpec {
   std::optional<std::size_t> rope;     // index into ModelSpec::ropes; absent: no positions here
   float scale = 1.0f;                  // of q·k
   std::optional<float> softcap;        // of scores
-  std::optional<NormSpec> query_norm;  // per head, before rope
+  std::optional<NormSpec> query_norm;  // before rope
   std::optional<NormSpec> key_norm;
+  NormExtent norm_extent = NormExtent::kHead;  // of query_norm and key_norm
   bool has_qkv_bias = false;
   bool has_output_bias = false;
 
@@ -121,12 +144,23 @@ struct LayerFormats {
   bool operator==(const LayerFormats&) const = default;
 };
 
-// h += attention(norm(h)); h += feed_forward(norm(h)).
+enum class ResidualKind : std::uint8_t {
+  kSequential,  // h += attention(norm(h)); h += feed_forward(norm(h))
+  kParallel,    // h += attention(norm(h)) + feed_forward(norm(h)), both of the same h
+};
+
+// Each part may have a norm of its input and one of its output, before it is added to h:
+// h += residual_scale * post_norm(part(norm(h))).
 struct LayerSpec {
-  NormSpec attention_norm;
+  std::optional<NormSpec> attention_norm;  // kParallel layers have it
   AttentionSpec attention;
-  NormSpec feed_forward_norm;
+  std::optional<NormSpec> attention_post_norm;
+  // Absent in kParallel layers: the feed-forward part has the same input as attention.
+  std::optional<NormSpec> feed_forward_norm;
   FeedForwardSpec feed_forward;
+  std::optional<NormSpec> feed_forward_post_norm;
+  ResidualKind residual = ResidualKind::kSequential;
+  float residual_scale = 1.0f;
   LayerFormats formats;
 
   bool operator==(const LayerSpec&) const = default;
@@ -141,6 +175,11 @@ struct ModelSpec {
   std::vector<LayerSpec> layers;
   NormSpec final_norm;
   bool has_tied_embeddings = false;
+  float embedding_scale = 1.0f;
+  std::size_t num_learned_positions = 0;  // rows of a table added to the embeddings; 0: none
+  bool has_output_bias = false;
+  float logit_scale = 1.0f;
+  std::optional<float> logit_softcap;  // after the scale
   std::optional<WeightFormat> embedding_format;
   std::optional<WeightFormat> output_format;
   std::vector<std::uint32_t>
@@ -154,8 +193,10 @@ struct ModelSpec {
 // kUnsupported or kCorruptData naming the field and both values.
 Status check_spec(const ModelSpec& spec);
 
-// The inverse frequencies [rotary_dim / 2] of a rope with its scaling applied.
-std::vector<double> inverse_frequencies(const RopeSpec& rope);
+// The inverse frequencies [rotary_dim / 2] of a rope with its scaling applied, in a model that is
+// configured for `context` positions: one choice for all of them, so that a token's result never
+// depends on what follows it.
+std::vector<double> inverse_frequencies(const RopeSpec& rope, std::size_t context = 0);
 
 // Trainable numbers of the whole, and how many of them one token passes through (fewer with
 // experts).

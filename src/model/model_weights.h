@@ -16,8 +16,8 @@ struct AttentionWeights {
   const float* key_bias = nullptr;
   const float* value_bias = nullptr;
   const float* output_bias = nullptr;
-  const float* query_norm = nullptr;  // [D]
-  const float* key_norm = nullptr;    // [D]
+  const float* query_norm = nullptr;  // [D], or [H*D] over the whole width
+  const float* key_norm = nullptr;    // [D], or [K*D]
 };
 
 struct FeedForwardWeights {
@@ -30,17 +30,24 @@ struct FeedForwardWeights {
   std::vector<PackedMatrix> expert_gate, expert_up, expert_down;
 };
 
+struct NormWeights {
+  const float* weight = nullptr;  // [E]
+  const float* bias = nullptr;    // [E]
+};
+
 struct LayerWeights {
-  const float* attention_norm = nullptr;     // [E]
-  const float* feed_forward_norm = nullptr;  // [E]
+  NormWeights attention_norm, attention_post_norm;
+  NormWeights feed_forward_norm, feed_forward_post_norm;
   AttentionWeights attention;
   FeedForwardWeights feed_forward;
 };
 
 struct ModelWeights {
-  PackedMatrix embedding;  // [V, E]
-  PackedMatrix output;     // [V, E]; the same bytes as embedding when tied
-  const float* final_norm = nullptr;
+  PackedMatrix embedding;              // [V, E]
+  PackedMatrix positions;              // [positions, E]; empty where they are not learned
+  PackedMatrix output;                 // [V, E]; the same bytes as embedding when tied
+  const float* output_bias = nullptr;  // [V]
+  NormWeights final_norm;
   std::vector<LayerWeights> layers;
 };
 

@@ -37,7 +37,9 @@ bool is_norm(TensorRole role) {
   switch (role) {
     case TensorRole::kFinalNorm:
     case TensorRole::kAttentionNorm:
+    case TensorRole::kAttentionPostNorm:
     case TensorRole::kFeedForwardNorm:
+    case TensorRole::kFeedForwardPostNorm:
     case TensorRole::kQueryNorm:
     case TensorRole::kKeyNorm:
       return true;

@@ -10,21 +10,42 @@ class Lister {
 
   std::vector<RequiredTensor> list() {
     add(TensorRole::kEmbedding, {spec_->vocabulary, spec_->hidden});
-    for (layer_ = 0; layer_ < spec_->layers.size(); ++layer_) {
-      add(TensorRole::kAttentionNorm, {spec_->hidden});
-      add_attention(spec_->layers[layer_].attention);
-      add(TensorRole::kFeedForwardNorm, {spec_->hidden});
-      add_feed_forward(spec_->layers[layer_].feed_forward);
+    if (spec_->num_learned_positions > 0) {
+      add(TensorRole::kPositions, {spec_->num_learned_positions, spec_->hidden});
     }
+    for (layer_ = 0; layer_ < spec_->layers.size(); ++layer_) add_layer(spec_->layers[layer_]);
     layer_ = 0;
-    add(TensorRole::kFinalNorm, {spec_->hidden});
+    add_norm(spec_->final_norm, TensorRole::kFinalNorm, spec_->hidden);
+    if (spec_->final_norm.has_bias) add(TensorRole::kFinalNormBias, {spec_->hidden});
     if (!spec_->has_tied_embeddings) add(TensorRole::kOutput, {spec_->vocabulary, spec_->hidden});
+    if (spec_->has_output_bias) add(TensorRole::kOutputBias, {spec_->vocabulary});
     return std::move(tensors_);
   }
 
  private:
   void add(TensorRole role, const Shape& shape, std::size_t expert = 0) {
     tensors_.push_back({{role, layer_, expert}, shape});
+  }
+
+  void add_norm(const std::optional<NormSpec>& norm, TensorRole role, std::size_t width) {
+    if (!norm || !norm->has_weight) return;
+    add(role, {width});
+    tensors_.back().addend = norm->weight_offset;
+  }
+
+  void add_layer(const LayerSpec& layer) {
+    add_norm(layer.attention_norm, TensorRole::kAttentionNorm, spec_->hidden);
+    if (layer.attention_norm && layer.attention_norm->has_bias) {
+      add(TensorRole::kAttentionNormBias, {spec_->hidden});
+    }
+    add_attention(layer.attention);
+    add_norm(layer.attention_post_norm, TensorRole::kAttentionPostNorm, spec_->hidden);
+    add_norm(layer.feed_forward_norm, TensorRole::kFeedForwardNorm, spec_->hidden);
+    if (layer.feed_forward_norm && layer.feed_forward_norm->has_bias) {
+      add(TensorRole::kFeedForwardNormBias, {spec_->hidden});
+    }
+    add_feed_forward(layer.feed_forward);
+    add_norm(layer.feed_forward_post_norm, TensorRole::kFeedForwardPostNorm, spec_->hidden);
   }
 
   void add_attention(const AttentionSpec& attention) {
@@ -42,8 +63,9 @@ class Lister {
       add(TensorRole::kValueBias, {value});
     }
     if (attention.has_output_bias) add(TensorRole::kAttentionOutputBias, {spec_->hidden});
-    if (attention.query_norm) add(TensorRole::kQueryNorm, {attention.head_dim});
-    if (attention.key_norm) add(TensorRole::kKeyNorm, {attention.head_dim});
+    const bool per_head = attention.norm_extent == NormExtent::kHead;
+    add_norm(attention.query_norm, TensorRole::kQueryNorm, per_head ? attention.head_dim : query);
+    add_norm(attention.key_norm, TensorRole::kKeyNorm, per_head ? attention.head_dim : key);
   }
 
   void add_feed_forward(const FeedForwardSpec& feed_forward) {

@@ -11,7 +11,8 @@ namespace millrace {
 
 struct RequiredTensor {
   TensorKey key;
-  Shape shape;  // [rows, columns] of a matrix, [elements] of a vector
+  Shape shape;          // [rows, columns] of a matrix, [elements] of a vector
+  float addend = 0.0f;  // of a vector: added to every element that is stored
 
   bool is_matrix() const { return shape.rank() == 2; }
 };

@@ -5,14 +5,20 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace millrace {
 
 enum class TensorRole : std::uint8_t {
   kEmbedding,
+  kPositions,  // learned ones, added to the embeddings
   kFinalNorm,
+  kFinalNormBias,
   kOutput,
-  kAttentionNorm,
+  kOutputBias,
+  kAttentionNorm,  // the first role of a layer's
+  kAttentionNormBias,
+  kAttentionPostNorm,
   kQuery,
   kKey,
   kValue,
@@ -24,6 +30,8 @@ enum class TensorRole : std::uint8_t {
   kQueryNorm,
   kKeyNorm,
   kFeedForwardNorm,
+  kFeedForwardNormBias,
+  kFeedForwardPostNorm,
   kGate,
   kUp,
   kDown,
@@ -35,12 +43,37 @@ enum class TensorRole : std::uint8_t {
   kExpertUp,
   kExpertDown,
 };
-inline constexpr std::size_t kNumTensorRoles = 25;
+inline constexpr std::size_t kNumTensorRoles = 32;
 
-// "model.layers.3.self_attn.q_proj.weight". The names of experts differ between families.
+// Which part of a stored tensor is the one that a role means.
+enum class TensorLayout : std::uint8_t {
+  kWhole,
+  kStackedQkv,     // all rows of q, then of k, then of v
+  kGroupedQkv,     // for each key/value head: its queries' rows, its key's, its value's
+  kStackedGateUp,  // all rows of gate, then of up
+};
+
+struct TensorPlace {
+  std::string name;
+  TensorLayout layout = TensorLayout::kWhole;
+  bool is_transposed = false;  // a matrix stored as [inputs, outputs]
+};
+
+// Where a family keeps a tensor: "model.layers.3.self_attn.q_proj.weight" and the like.
+TensorPlace hugging_face_place(TensorRole role, std::string_view architecture,
+                               std::size_t layer = 0, std::size_t expert = 0);
+// Whether some tensor of a family lies within another or transposed.
+bool has_fused_tensors(std::string_view architecture);
+// The same name as other tools spell it, as for "transformer.h.0" and "h.0"; empty for none.
+std::vector<std::string> spellings_of(const std::string& name, std::string_view architecture);
+
+// hugging_face_place(...).name.
 std::string hugging_face_name(TensorRole role, std::string_view architecture, std::size_t layer = 0,
                               std::size_t expert = 0);
 // "blk.3.attn_q.weight".
 std::string gguf_name(TensorRole role, std::size_t layer = 0);
+// Where some architectures keep q, k and v (and their biases): "blk.3.attn_qkv.weight"; empty for
+// other roles.
+std::string gguf_fused_name(TensorRole role, std::size_t layer);
 
 }  // namespace millrace

@@ -59,15 +59,18 @@ void fill_matrix(KernelContext& context, const WeightSlot& slot, std::byte* byte
 }
 
 void fill_vector(const WeightSlot& slot, std::byte* bytes) {
-  std::vector<std::byte> elements(slot.stored.bytes.size());
+  std::vector<std::byte> elements(slot.stored.num_rows * slot.stored.row_bytes());
   read_rows(slot.stored, 0, slot.stored.num_rows, elements.data());
   auto* values = reinterpret_cast<float*>(bytes + slot.offset);
   decode(slot.stored.dtype, elements, std::span(values, slot.stored.num_rows));
+  if (slot.addend == 0.0f) return;
+  for (std::size_t i = 0; i < slot.stored.num_rows; ++i) values[i] += slot.addend;
 }
 
 // Where the views of one layer's tensors go.
 PackedMatrix* matrix_place(ModelWeights& weights, const TensorKey& key) {
   if (key.role == TensorRole::kEmbedding) return &weights.embedding;
+  if (key.role == TensorRole::kPositions) return &weights.positions;
   if (key.role == TensorRole::kOutput) return &weights.output;
   AttentionWeights& attention = weights.layers[key.layer].attention;
   FeedForwardWeights& feed_forward = weights.layers[key.layer].feed_forward;
@@ -100,13 +103,23 @@ PackedMatrix* matrix_place(ModelWeights& weights, const TensorKey& key) {
 }
 
 const float** vector_place(ModelWeights& weights, const TensorKey& key) {
-  if (key.role == TensorRole::kFinalNorm) return &weights.final_norm;
+  if (key.role == TensorRole::kFinalNorm) return &weights.final_norm.weight;
+  if (key.role == TensorRole::kFinalNormBias) return &weights.final_norm.bias;
+  if (key.role == TensorRole::kOutputBias) return &weights.output_bias;
   LayerWeights& layer = weights.layers[key.layer];
   switch (key.role) {
     case TensorRole::kAttentionNorm:
-      return &layer.attention_norm;
+      return &layer.attention_norm.weight;
+    case TensorRole::kAttentionNormBias:
+      return &layer.attention_norm.bias;
+    case TensorRole::kAttentionPostNorm:
+      return &layer.attention_post_norm.weight;
     case TensorRole::kFeedForwardNorm:
-      return &layer.feed_forward_norm;
+      return &layer.feed_forward_norm.weight;
+    case TensorRole::kFeedForwardNormBias:
+      return &layer.feed_forward_norm.bias;
+    case TensorRole::kFeedForwardPostNorm:
+      return &layer.feed_forward_post_norm.weight;
     case TensorRole::kQueryBias:
       return &layer.attention.query_bias;
     case TensorRole::kKeyBias:

@@ -1,7 +1,7 @@
 // Which tensors a spec needs, in which format each is packed, and where it goes.
 #include "model/weight_plan.h"
 
-#include <array>
+#include <bit>
 
 #include "base/checked.h"
 #include "base/random.h"
@@ -65,79 +65,59 @@ Result<WeightPlan> WeightPlan::create(const Checkpoint& checkpoint, const ModelS
   return plan;
 }
 
-Status WeightPlan::add_all(const WeightOptions& options) {
-  const auto embedding = spec_->embedding_format ? spec_->embedding_format : options.format;
-  TRY(add_matrix({TensorRole::kEmbedding}, spec_->vocabulary, spec_->hidden, embedding));
-  for (std::size_t layer = 0; layer < spec_->layers.size(); ++layer) TRY(add_layer(layer, options));
-  TRY(add_vector({TensorRole::kFinalNorm}, spec_->hidden));
-  if (spec_->has_tied_embeddings) return Ok{};
-  const auto output = spec_->output_format ? spec_->output_format : options.format;
-  return add_matrix({TensorRole::kOutput}, spec_->vocabulary, spec_->hidden, output);
-}
-
-Status WeightPlan::add_layer(std::size_t layer, const WeightOptions& options) {
-  TRY(add_vector({TensorRole::kAttentionNorm, layer}, spec_->hidden));
-  TRY(add_attention(layer, options));
-  TRY(add_vector({TensorRole::kFeedForwardNorm, layer}, spec_->hidden));
-  return add_feed_forward(layer, options);
-}
-
-Status WeightPlan::add_attention(std::size_t layer, const WeightOptions& options) {
-  const LayerSpec& spec = spec_->layers[layer];
-  const AttentionSpec& attention = spec.attention;
-  const std::size_t query = attention.num_heads * attention.head_dim;
-  const std::size_t key = attention.num_kv_heads * attention.head_dim;
-  const std::size_t value = attention.num_kv_heads * attention.value_head_dim;
-  const auto qkv = spec.formats.qkv ? spec.formats.qkv : options.format;
-  const auto output =
-      spec.formats.attention_output ? spec.formats.attention_output : options.format;
-  TRY(add_matrix({TensorRole::kQuery, layer}, query, spec_->hidden, qkv));
-  TRY(add_matrix({TensorRole::kKey, layer}, key, spec_->hidden, qkv));
-  TRY(add_matrix({TensorRole::kValue, layer}, value, spec_->hidden, qkv));
-  TRY(add_matrix({TensorRole::kAttentionOutput, layer}, spec_->hidden,
-                 attention.num_heads * attention.value_head_dim, output));
-  if (attention.has_qkv_bias) {
-    TRY(add_vector({TensorRole::kQueryBias, layer}, query));
-    TRY(add_vector({TensorRole::kKeyBias, layer}, key));
-    TRY(add_vector({TensorRole::kValueBias, layer}, value));
+// The format that the spec asks for, or else the options.
+std::optional<WeightFormat> WeightPlan::wanted_format(const TensorKey& key,
+                                                      const WeightOptions& options) const {
+  const LayerFormats& formats = spec_->layers[key.layer].formats;
+  std::optional<WeightFormat> asked;
+  switch (key.role) {
+    case TensorRole::kRouter:
+      // It decides where tokens go and is tiny: it keeps the checkpoint's precision.
+      return std::nullopt;
+    case TensorRole::kEmbedding:
+    case TensorRole::kPositions:
+      asked = spec_->embedding_format;
+      break;
+    case TensorRole::kOutput:
+      asked = spec_->output_format;
+      break;
+    case TensorRole::kAttentionOutput:
+      asked = formats.attention_output;
+      break;
+    case TensorRole::kDown:
+    case TensorRole::kExpertDown:
+      asked = formats.feed_forward_out;
+      break;
+    case TensorRole::kGate:
+    case TensorRole::kUp:
+    case TensorRole::kExpertGate:
+    case TensorRole::kExpertUp:
+      asked = formats.feed_forward_in;
+      break;
+    default:
+      asked = formats.qkv;
+      break;
   }
-  if (attention.has_output_bias)
-    TRY(add_vector({TensorRole::kAttentionOutputBias, layer}, spec_->hidden));
-  if (attention.query_norm) TRY(add_vector({TensorRole::kQueryNorm, layer}, attention.head_dim));
-  if (attention.key_norm) TRY(add_vector({TensorRole::kKeyNorm, layer}, attention.head_dim));
+  return asked ? asked : options.format;
+}
+
+Status WeightPlan::add_all(const WeightOptions& options) {
+  for (const RequiredTensor& tensor : required_tensors(*spec_)) {
+    if (tensor.is_matrix()) {
+      TRY(add_matrix(tensor, wanted_format(tensor.key, options)));
+    } else {
+      TRY(add_vector(tensor));
+    }
+  }
   return Ok{};
 }
 
-Status WeightPlan::add_feed_forward(std::size_t layer, const WeightOptions& options) {
-  const FeedForwardSpec& spec = spec_->layers[layer].feed_forward;
-  const LayerFormats& formats = spec_->layers[layer].formats;
-  const auto in = formats.feed_forward_in ? formats.feed_forward_in : options.format;
-  const auto out = formats.feed_forward_out ? formats.feed_forward_out : options.format;
-  if (spec.kind == FeedForwardKind::kExperts) {
-    // The router decides where tokens go and is tiny: it keeps the checkpoint's precision.
-    TRY(add_matrix({TensorRole::kRouter, layer}, spec.num_experts, spec_->hidden, std::nullopt));
-    for (std::size_t expert = 0; expert < spec.num_experts; ++expert) {
-      TRY(add_matrix({TensorRole::kExpertGate, layer, expert}, spec.width, spec_->hidden, in));
-      TRY(add_matrix({TensorRole::kExpertUp, layer, expert}, spec.width, spec_->hidden, in));
-      TRY(add_matrix({TensorRole::kExpertDown, layer, expert}, spec_->hidden, spec.width, out));
-    }
-    return Ok{};
-  }
-  const bool gated = spec.kind == FeedForwardKind::kGated;
-  if (gated) TRY(add_matrix({TensorRole::kGate, layer}, spec.width, spec_->hidden, in));
-  TRY(add_matrix({TensorRole::kUp, layer}, spec.width, spec_->hidden, in));
-  TRY(add_matrix({TensorRole::kDown, layer}, spec_->hidden, spec.width, out));
-  if (!spec.has_bias) return Ok{};
-  if (gated) TRY(add_vector({TensorRole::kGateBias, layer}, spec.width));
-  TRY(add_vector({TensorRole::kUpBias, layer}, spec.width));
-  return add_vector({TensorRole::kDownBias, layer}, spec_->hidden);
-}
-
-Status WeightPlan::add_matrix(const TensorKey& key, std::size_t num_rows, std::size_t num_cols,
-                              std::optional<WeightFormat> format) {
+Status WeightPlan::add_matrix(const RequiredTensor& tensor, std::optional<WeightFormat> format) {
+  const std::size_t num_rows = tensor.shape[0];
+  const std::size_t num_cols = tensor.shape[1];
   WeightSlot slot;
-  slot.key = key;
-  slot.stored = TRY(tensors_.matrix(key, num_rows, num_cols));
+  slot.key = tensor.key;
+  slot.stored = TRY(tensors_.matrix(tensor.key, num_rows, num_cols));
   slot.is_matrix = true;
   slot.format = format.value_or(nearest_format(slot.stored.dtype));
   if (needs_quantized_rows(slot.format) && num_cols % kWeightGroup != 0) {
@@ -149,11 +129,12 @@ Status WeightPlan::add_matrix(const TensorKey& key, std::size_t num_rows, std::s
   return Ok{};
 }
 
-Status WeightPlan::add_vector(const TensorKey& key, std::size_t num_elements) {
+Status WeightPlan::add_vector(const RequiredTensor& tensor) {
   WeightSlot slot;
-  slot.key = key;
-  slot.stored = TRY(tensors_.vector(key, num_elements));
-  slot.num_bytes = num_elements * sizeof(float);
+  slot.key = tensor.key;
+  slot.stored = TRY(tensors_.vector(tensor.key, tensor.shape[0]));
+  slot.addend = tensor.addend;
+  slot.num_bytes = tensor.shape[0] * sizeof(float);
   place(std::move(slot));
   return Ok{};
 }
@@ -175,7 +156,9 @@ std::string WeightPlan::store_key() const {
     hash.add(static_cast<std::uint64_t>(file.identity.modified_ns));
   }
   for (const WeightSlot& slot : slots_) {
+    hash.add(static_cast<std::uint64_t>(slot.key.role));
     hash.add(static_cast<std::uint64_t>(slot.format));
+    hash.add(std::bit_cast<std::uint32_t>(slot.addend));
     hash.add(slot.offset);
     hash.add(slot.num_bytes);
   }

@@ -14,6 +14,7 @@
 #include "kernels/context.h"
 #include "model/checkpoint_tensors.h"
 #include "model/model_weights.h"
+#include "model/required_tensors.h"
 
 namespace millrace {
 
@@ -28,6 +29,7 @@ struct WeightSlot {
   TensorKey key;
   StoredTensor stored;
   bool is_matrix = false;  // else a vector of f32
+  float addend = 0.0f;     // of a vector: added to every element
   WeightFormat format = WeightFormat::kF32;
   std::uint64_t offset = 0;
   std::uint64_t num_bytes = 0;
@@ -67,12 +69,10 @@ class WeightPlan {
       : spec_(&spec), tensors_(checkpoint, spec) {}
 
   Status add_all(const WeightOptions& options);
-  Status add_layer(std::size_t layer, const WeightOptions& options);
-  Status add_attention(std::size_t layer, const WeightOptions& options);
-  Status add_feed_forward(std::size_t layer, const WeightOptions& options);
-  Status add_matrix(const TensorKey& key, std::size_t num_rows, std::size_t num_cols,
-                    std::optional<WeightFormat> format);
-  Status add_vector(const TensorKey& key, std::size_t num_elements);
+  std::optional<WeightFormat> wanted_format(const TensorKey& key,
+                                            const WeightOptions& options) const;
+  Status add_matrix(const RequiredTensor& tensor, std::optional<WeightFormat> format);
+  Status add_vector(const RequiredTensor& tensor);
   void place(WeightSlot slot);
 
   const ModelSpec* spec_;

@@ -70,6 +70,63 @@ class RmsNormCase final : public RowsCase {
   GuardedRows weight_;
 };
 
+class LayerNormCase final : public RowsCase {
+ public:
+  // Which of weights and bias there are.
+  enum class Vectors : std::uint8_t { kNone, kWeight, kBoth };
+
+  LayerNormCase(std::size_t num_rows, std::size_t num_cols, Vectors vectors)
+      : RowsCase(num_rows, num_cols), vectors_(vectors), weight_(1, num_cols), bias_(1, num_cols) {
+    Random random(7);
+    // Off centre, so that a variance without the mean taken off would show.
+    x_.fill_with([&] { return random.normal() * 3 + 2; });
+    weight_.fill_with([&] { return random.normal(); });
+    bias_.fill_with([&] { return random.normal(); });
+  }
+  void run(KernelContext& context) override {
+    layer_norm(context, x_.view(), weights(), kEps, y_.view());
+  }
+  std::string check() override {
+    const GuardedRows want =
+        wanted([&](TensorView y) { ref::layer_norm(x_.view(), weights(), kEps, y); });
+    // The mean is off by gamma(E) of the mean magnitude, and so is every x - mean; the squares of
+    // these are summed without cancellation.
+    const double gamma = gamma_n(x_.num_cols() + 8);
+    return compare(y_, want, [&](std::size_t row, std::size_t col, double value) {
+      double magnitude = 0;
+      double mean = 0;
+      for (std::size_t c = 0; c < x_.num_cols(); ++c) {
+        magnitude += std::abs(double{x_.row(row)[c]});
+        mean += double{x_.row(row)[c]};
+      }
+      const auto count = static_cast<double>(x_.num_cols());
+      mean /= count;
+      double squares = 0;
+      for (std::size_t c = 0; c < x_.num_cols(); ++c) {
+        squares += (x_.row(row)[c] - mean) * (x_.row(row)[c] - mean);
+      }
+      const double factor = 1.0 / std::sqrt(squares / count + double{kEps});
+      const double shift = gamma * magnitude / count;  // of the mean
+      const double weight = vectors_ == Vectors::kNone ? 1.0 : std::abs(weight_.row(0)[col]);
+      const double normed = std::abs(x_.row(row)[col] - mean) * factor;
+      // The shift enters each element once and, squared at most, the deviation: |normed| times
+      // shift * factor again.
+      return weight * (shift * factor * (1 + normed) + 4 * gamma * normed) +
+             gamma * std::abs(value) + 1e-37;
+    });
+  }
+
+ private:
+  static constexpr float kEps = 1e-5f;
+  LayerNormWeights weights() {
+    return {.weight = vectors_ == Vectors::kNone ? nullptr : weight_.row(0),
+            .bias = vectors_ == Vectors::kBoth ? bias_.row(0) : nullptr};
+  }
+  Vectors vectors_;
+  GuardedRows weight_;
+  GuardedRows bias_;
+};
+
 class RopeCase final : public RowsCase {
  public:
   RopeCase(std::size_t num_tokens, std::size_t num_heads, std::size_t head_dim,
@@ -346,6 +403,12 @@ void add_rope_cases(std::vector<CaseRow>& rows) {
   }
 }
 
+constexpr std::pair<const char*, LayerNormCase::Vectors> kLayerNorms[] = {
+    {"layer_norm", LayerNormCase::Vectors::kBoth},
+    {"layer_norm/no_bias", LayerNormCase::Vectors::kWeight},
+    {"layer_norm/bare", LayerNormCase::Vectors::kNone},
+};
+
 }  // namespace
 
 void add_row_cases(std::vector<CaseRow>& rows) {
@@ -356,6 +419,12 @@ void add_row_cases(std::vector<CaseRow>& rows) {
       const Use use = e >= 896 && t > 0 ? Use::kTestAndBenchmark : Use::kTest;
       rows.push_back(
           {sized("rms_norm", t, e), use, [=] { return std::make_unique<RmsNormCase>(t, e); }});
+      for (const auto& [name, vectors] : kLayerNorms) {
+        const Use use_of = vectors == LayerNormCase::Vectors::kBoth ? use : Use::kTest;
+        rows.push_back({sized(name, t, e), use_of, [t, e, vectors = vectors] {
+                          return std::make_unique<LayerNormCase>(t, e, vectors);
+                        }});
+      }
       for (std::size_t i = 0; i < std::size(kSimpleNames); ++i) {
         rows.push_back({sized(kSimpleNames[i], t, e), use, [=] {
                           return std::make_unique<SimpleCase>(t, e, static_cast<Simple>(i));

@@ -84,6 +84,8 @@ struct CpuKernels {
   void (*quantize_row)(const float* x, std::size_t num_cols, std::int8_t* values, float* scales,
                        std::int32_t* sums);
   void (*rms_norm)(const float* x, const float* weight, float eps, std::size_t count, float* y);
+  void (*layer_norm)(const float* x, const LayerNormWeights& weights, float eps, std::size_t count,
+                     float* y);
   void (*rope)(const RopeRange& range);
   void (*kv_store)(const KvStoreRange& range);
   void (*attention)(const AttentionUnit& unit);

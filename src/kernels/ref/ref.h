@@ -15,6 +15,7 @@ namespace millrace::ref {
 void embed(const PackedMatrix& table, std::span<const std::uint32_t> ids, float scale,
            TensorView y);
 void rms_norm(ConstTensorView x, ConstTensorView weight, float eps, TensorView y);
+void layer_norm(ConstTensorView x, const LayerNormWeights& weights, float eps, TensorView y);
 void quantize_rows(ConstTensorView x, const QuantizedRows& q);
 
 // The int formats multiply what `quantized` holds, scales and all. When `magnitudes` [M, N] is

@@ -22,6 +22,24 @@ void rms_norm(ConstTensorView x, ConstTensorView weight, float eps, TensorView y
   }
 }
 
+void layer_norm(ConstTensorView x, const LayerNormWeights& weights, float eps, TensorView y) {
+  const std::size_t num_cols = x.shape[1];
+  for (std::size_t t = 0; t < x.num_rows(); ++t) {
+    const float* row = x.row<float>(t);
+    double mean = 0;
+    for (std::size_t e = 0; e < num_cols; ++e) mean += double{row[e]};
+    mean /= static_cast<double>(num_cols);
+    double squares = 0;
+    for (std::size_t e = 0; e < num_cols; ++e) squares += (row[e] - mean) * (row[e] - mean);
+    const double factor = 1.0 / std::sqrt(squares / static_cast<double>(num_cols) + double{eps});
+    for (std::size_t e = 0; e < num_cols; ++e) {
+      const double weight = weights.weight != nullptr ? double{weights.weight[e]} : 1.0;
+      const double bias = weights.bias != nullptr ? double{weights.bias[e]} : 0.0;
+      y.row<float>(t)[e] = static_cast<float>((row[e] - mean) * factor * weight + bias);
+    }
+  }
+}
+
 double activation(Activation activation, double x) {
   switch (activation) {
     case Activation::kSilu:

@@ -21,6 +21,7 @@ static constexpr CpuKernels make_table(std::string_view isa, bool (*is_runnable)
                      matmul_int<Int8Format>, matmul_int<Int4Format>, matmul_int<Int4MinFormat>},
           .quantize_row = quantize_row,
           .rms_norm = rms_norm,
+          .layer_norm = layer_norm,
           .rope = rope,
           .kv_store = kv_store,
           .attention = attention,

@@ -22,6 +22,47 @@ static void rms_norm(const float* x, const float* weight, float eps, std::size_t
   }
 }
 
+// What lies past `rest` in a partial vector is set to zero: it counts in no sum.
+static inline Floats centred_part(const float* x, Floats mean, std::size_t rest) {
+  alignas(64) float values[kLanes] = {};
+  store(values, load_part(x, rest) - mean);
+  return load_part(values, rest);
+}
+
+static inline Floats scaled_and_shifted(Floats v, const LayerNormWeights& weights, std::size_t i) {
+  if (weights.weight != nullptr) v = v * load(weights.weight + i);
+  return weights.bias != nullptr ? v + load(weights.bias + i) : v;
+}
+
+static void layer_norm(const float* x, const LayerNormWeights& weights, float eps,
+                       std::size_t count, float* y) {
+  const std::size_t whole = count - count % kLanes;
+  const std::size_t rest = count - whole;
+  Floats total = zero();
+  for (std::size_t i = 0; i < whole; i += kLanes) total = total + load(x + i);
+  if (rest != 0) total = total + load_part(x + whole, rest);
+  const Floats mean = broadcast(sum(total) / static_cast<float>(count));
+  Floats squares = zero();
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    const Floats v = load(x + i) - mean;
+    squares = fma(v, v, squares);
+  }
+  if (rest != 0) {
+    const Floats v = centred_part(x + whole, mean, rest);
+    squares = fma(v, v, squares);
+  }
+  const Floats factor =
+      broadcast(1.0f / std::sqrt(sum(squares) / static_cast<float>(count) + eps));
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    store(y + i, scaled_and_shifted((load(x + i) - mean) * factor, weights, i));
+  }
+  if (rest == 0) return;
+  Floats v = centred_part(x + whole, mean, rest) * factor;
+  if (weights.weight != nullptr) v = v * load_part(weights.weight + whole, rest);
+  if (weights.bias != nullptr) v = v + load_part(weights.bias + whole, rest);
+  store_part(y + whole, v, rest);
+}
+
 static inline void rope_halves(float* x, const RopeRange& range) {
   float* first = x;
   float* second = x + range.num_pairs;
