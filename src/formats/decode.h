@@ -10,10 +10,11 @@
 
 namespace millrace {
 
-// f32, f16, bf16, f64, q8_0, q4_0, q4_1. The integer types hold indices and flags, not weights.
+// f32, f16, bf16, f64 and the block types. The integer types hold indices and flags, not weights.
 bool can_decode(DType dtype);
 
-// Exactly what the bytes stand for, except f64, which is rounded to nearest even. `bytes` may lie
+// Exactly what the bytes stand for (a block's minimum is added with one rounding, as in ggml's C),
+// except f64, which is rounded to nearest even. `bytes` may lie
 // at any address and hold values.size() elements, a whole number of groups; can_decode(dtype).
 void decode(DType dtype, std::span<const std::byte> bytes, std::span<float> values);
 

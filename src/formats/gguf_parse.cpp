@@ -178,7 +178,10 @@ class GgufParser {
     }
     info.type_name = type->name;
     info.dtype = type->dtype;
-    if (!type->dtype) info.refusal = "type " + info.type_name + " is not supported";
+    if (!type->dtype) {
+      info.refusal = "type " + info.type_name + " is not supported: " + std::string(type->advice);
+    }
+    if (type->block_bytes == 0) return info;
     const std::uint64_t row = raw.extents.empty() ? 1 : raw.extents.back();
     if (row % type->block_elements != 0) {
       return corrupt(what + " of type " + info.type_name + " has rows of " + std::to_string(row) +

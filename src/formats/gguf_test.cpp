@@ -290,21 +290,28 @@ TEST(Gguf, SurvivesEveryChangedByte) {
 TEST(Gguf, ListsTypesThatItCannotRead) {
   TemporaryFolder folder;
   GgufParts parts;
-  parts.tensors = {{"k", {256, 1}, 14, 0}, {"unknown", {7}, 77, 224}, {"f", {1}, 0, 224}};
-  parts.data = std::string(256, '\0');
+  parts.tensors = {
+      {"k", {256, 1}, 15, 0}, {"old", {256}, 31, 0}, {"unknown", {7}, 77, 224}, {"f", {1}, 0, 320}};
+  parts.data = std::string(352, '\0');
   MUST(write_file(folder / "k.gguf", gguf_image(parts)));  // a folder of our own
   const auto file = MUST(GgufFile::open(folder / "k.gguf"));
-  EXPECT_EQ(file->find("k")->type_name, "Q6_K");
-  EXPECT_EQ(file->find("k")->bytes.size(), 210u);
+  EXPECT_EQ(file->find("k")->type_name, "Q8_K");
+  EXPECT_EQ(file->find("k")->bytes.size(), 292u);
   EXPECT_EQ(file->find("unknown")->type_name, "type number 77");
   EXPECT_EQ(message_of(file->tensor("k")),
-            folder / "k.gguf: tensor 'k': type Q6_K is not supported");
+            folder /
+                "k.gguf: tensor 'k': type Q8_K is not supported: it holds activations, not "
+                "weights");
+  EXPECT_EQ(message_of(file->tensor("old")),
+            folder /
+                "k.gguf: tensor 'old': type Q4_0_4_4 is not supported: it was an arrangement "
+                "for one kind of CPU; make the file again as Q4_0");
   EXPECT_EQ(file->tensor("k").error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(message_of(file->tensor("unknown")),
             folder / "k.gguf: tensor 'unknown': type number 77 is not known");
   EXPECT_TRUE(file->tensor("f").ok());
   EXPECT_EQ(message_of(file->tensor("g")), folder / "k.gguf: tensor 'g' is missing");
-  EXPECT_EQ(file->num_parameters(), 264u);
+  EXPECT_EQ(file->num_parameters(), 520u);
 }
 
 TEST(Gguf, RefusesTensorsOfOneName) {

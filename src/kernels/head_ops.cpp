@@ -40,7 +40,7 @@ MatmulRange range_of(const HeadPart& x, const QuantizedRows* quantized, const He
     const std::size_t num_groups = x.count / kWeightGroup;
     range.quantized = {.values = quantized->values + first * x.count,
                        .scales = quantized->scales + first * num_groups,
-                       .sums = quantized->sums + first * num_groups,
+                       .sums = quantized->sums + 2 * first * num_groups,
                        .num_rows = range.num_rows,
                        .num_cols = x.count};
   } else {
@@ -75,7 +75,7 @@ void quantize_heads(KernelContext& context, const HeadPart& x, const QuantizedRo
   for (std::size_t row = range.begin; row < range.end; ++row) {
     context.kernels().quantize_row(head_of(x, row % num_tokens, row / num_tokens), x.count,
                                    q.values + row * x.count, q.scales + row * num_groups,
-                                   q.sums + row * num_groups);
+                                   q.sums + 2 * row * num_groups);
   }
   context.barrier();
 }

@@ -59,7 +59,7 @@ void quantize_rows(KernelContext& context, ConstTensorView x, const QuantizedRow
     const std::size_t first = g % num_groups;
     const std::size_t count = std::min(num_groups - first, range.end - g);
     context.kernels().quantize_row(x.row<float>(row) + first * kWeightGroup, count * kWeightGroup,
-                                   q.values + g * kWeightGroup, q.scales + g, q.sums + g);
+                                   q.values + g * kWeightGroup, q.scales + g, q.sums + 2 * g);
     g += count;
   }
   context.barrier();
@@ -100,7 +100,7 @@ void matmul_rows(const KernelContext& context, const MatmulInput& input, const P
     const std::size_t num_groups = q.num_cols / kWeightGroup;
     range.quantized = {.values = q.values + rows.begin * q.num_cols,
                        .scales = q.scales + rows.begin * num_groups,
-                       .sums = q.sums + rows.begin * num_groups,
+                       .sums = q.sums + 2 * rows.begin * num_groups,
                        .num_rows = range.num_rows,
                        .num_cols = q.num_cols};
   } else {

@@ -73,9 +73,7 @@ void pack_any(ConstTensorView source, std::size_t first_row, PackedMatrix& matri
       return pack_float_rows<From, Float16>(source, first_row, matrix);
     case WeightFormat::kBF16:
       return pack_float_rows<From, BFloat16>(source, first_row, matrix);
-    case WeightFormat::kInt8:
-    case WeightFormat::kInt4:
-    case WeightFormat::kInt4Min:
+    default:
       return pack_group_rows(source, first_row, matrix);
   }
 }
@@ -90,32 +88,19 @@ void unpack_float_row(const std::byte* panel, std::size_t lane, std::size_t num_
   }
 }
 
-}  // namespace
-
-bool can_pack(DType source, WeightFormat format) {
-  switch (source) {
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-      return true;
-    case DType::kQ8_0:
-      return format == WeightFormat::kInt8;
-    case DType::kQ4_0:
-      return format == WeightFormat::kInt4;
-    case DType::kQ4_1:
-      return format == WeightFormat::kInt4Min;
-    default:
-      return false;
-  }
+void check_rows(std::size_t num_rows, std::size_t num_cols, std::size_t first_row,
+                const PackedMatrix& matrix) {
+  CHECK(num_cols == matrix.num_cols);
+  CHECK(first_row % kPanelRows == 0);
+  CHECK(first_row + num_rows <= matrix.num_rows);
+  CHECK(!needs_quantized_rows(matrix.format) || matrix.num_cols % kWeightGroup == 0);
 }
 
+}  // namespace
+
 void pack_rows(ConstTensorView source, std::size_t first_row, PackedMatrix& matrix) {
-  CHECK(can_pack(source.dtype, matrix.format));
   CHECK(source.shape.rank() == 2);
-  CHECK(source.shape[1] == matrix.num_cols);
-  CHECK(first_row % kPanelRows == 0);
-  CHECK(first_row + source.num_rows() <= matrix.num_rows);
-  CHECK(!needs_quantized_rows(matrix.format) || matrix.num_cols % kWeightGroup == 0);
+  check_rows(source.num_rows(), source.shape[1], first_row, matrix);
   switch (source.dtype) {
     case DType::kF32:
       return pack_any<float>(source, first_row, matrix);
@@ -124,8 +109,18 @@ void pack_rows(ConstTensorView source, std::size_t first_row, PackedMatrix& matr
     case DType::kBF16:
       return pack_any<BFloat16>(source, first_row, matrix);
     default:
-      return pack_group_rows(source, first_row, matrix);
+      CHECK(source.dtype == DType::kF32);
   }
+}
+
+void pack_quant_rows(const QuantRows& source, std::size_t first_row, PackedMatrix& matrix) {
+  check_rows(source.num_rows, source.num_cols, first_row, matrix);
+  CHECK(needs_quantized_rows(matrix.format));
+  const IntFormat ints = int_format(matrix.format);
+  CHECK(source.group_size % ints.group_size == 0);
+  CHECK(source.num_cols % source.group_size == 0);
+  CHECK((source.minima != nullptr) == ints.has_minimum);
+  pack_group_rows(source, first_row, matrix);
 }
 
 void unpack_row(const PackedMatrix& matrix, std::size_t row, float* values) {
@@ -140,9 +135,7 @@ void unpack_row(const PackedMatrix& matrix, std::size_t row, float* values) {
       return unpack_float_row<Float16>(panel, lane, matrix.num_cols, values);
     case WeightFormat::kBF16:
       return unpack_float_row<BFloat16>(panel, lane, matrix.num_cols, values);
-    case WeightFormat::kInt8:
-    case WeightFormat::kInt4:
-    case WeightFormat::kInt4Min:
+    default:
       return unpack_group_row(matrix, panel, lane, values);
   }
 }

@@ -13,17 +13,15 @@
 //   bf16's halves are interleaved because then a shift and a mask of the same 32 bytes give the f32
 //   of outputs 0-7 and 8-15, where widening in order takes a shuffle per vector.
 //
-//   int8               scales first, padded to 64 bytes, then groups of 32 k:
+//   int8, int8-…       scales first, padded to 64 bytes, then groups of 32 k:
 //
-//     | g0: s0 … s15 | g1: s0 … s15 | … | pad |  f16, 32 bytes per group
+//     | g0: s0 … s15 (m0 … m15) | g1: … | pad |  f16, or f32 (-g32, -g16: groups of 32 or 16 k)
 //     | group 0: quad 0 … quad 7 | group 1 | …   512 bytes per group
 //       quad i:  | w0: k=4i..4i+3 | w1: k=4i..4i+3 | … | w15 |     64 bytes, each q + 128
 //       (unsigned)
 //
-//   int4, int4-min     the same with half the quants; int4-min has the group's minima after its
-//                      scales:
+//   int4, int4-…, e2m1, iq4     the same with half the quants:
 //
-//     | g0: s0 … s15 (m0 … m15) | g1: … | pad |  f16, 32 (64) bytes per group
 //     | group 0: chunk 0 … chunk 3 | group 1 | … 256 bytes per group
 //       chunk i: | w0: 4 bytes | w1: 4 bytes | … | w15 |           64 bytes
 //                byte j of a weight row: low nibble k = 8i + j, high nibble k = 8i + 4 + j
@@ -45,10 +43,42 @@ inline constexpr std::size_t kPackedAlignment = 64;
 
 struct PanelLayout {
   std::size_t scale_bytes = 0;        // All scales and minima of a panel, padded; 0 for floats.
-  std::size_t group_scale_bytes = 0;  // Scales and minima of one group.
+  std::size_t group_scale_bytes = 0;  // Scales and minima of one group of the format.
   std::size_t group_bytes = 0;        // Quants of one group of 32 k; elements of one k for floats.
   std::size_t panel_bytes = 0;        // Distance between panels.
 };
+
+// How the int formats differ.
+struct IntFormat {
+  std::size_t num_bits = 8;
+  std::size_t group_size = kWeightGroup;
+  bool has_minimum = false;
+  bool has_wide_scales = false;  // f32, else f16
+  QuantValues values = QuantValues::kRange;
+  int quant_min = -128;
+  int quant_max = 127;
+};
+
+constexpr IntFormat int_format(WeightFormat format) {
+  IntFormat ints;
+  ints.has_wide_scales = format >= WeightFormat::kInt8G32;
+  ints.has_minimum = format == WeightFormat::kInt4Min || format == WeightFormat::kInt8G32Min ||
+                     format == WeightFormat::kInt4G32Min || format == WeightFormat::kInt4G16Min;
+  if (format == WeightFormat::kInt8G16 || format == WeightFormat::kInt4G16 ||
+      format == WeightFormat::kInt4G16Min) {
+    ints.group_size = 16;
+  }
+  if (format == WeightFormat::kE2m1G32) ints.values = QuantValues::kE2m1;
+  if (format == WeightFormat::kIq4G32) ints.values = QuantValues::kIq4;
+  const bool has_8_bits = format == WeightFormat::kInt8 || format == WeightFormat::kInt8G32 ||
+                          format == WeightFormat::kInt8G32Min || format == WeightFormat::kInt8G16;
+  ints.num_bits = has_8_bits ? 8 : 4;
+  if (!has_8_bits && ints.values == QuantValues::kRange) {
+    ints.quant_min = ints.has_minimum ? 0 : -8;
+    ints.quant_max = ints.has_minimum ? 15 : 7;
+  }
+  return ints;
+}
 
 inline std::size_t weight_element_bytes(WeightFormat format) {
   return format == WeightFormat::kF32 ? 4 : 2;
@@ -59,13 +89,15 @@ inline PanelLayout panel_layout(WeightFormat format, std::size_t num_cols) {
     const std::size_t bytes = kPanelRows * weight_element_bytes(format);
     return {.group_bytes = bytes, .panel_bytes = bytes * num_cols};
   }
-  const std::size_t num_groups = num_cols / kWeightGroup;
+  const IntFormat ints = int_format(format);
   PanelLayout layout;
-  layout.group_scale_bytes = kPanelRows * 2 * (format == WeightFormat::kInt4Min ? 2 : 1);
-  layout.scale_bytes = (num_groups * layout.group_scale_bytes + kPackedAlignment - 1) /
-                       kPackedAlignment * kPackedAlignment;
-  layout.group_bytes = kPanelRows * kWeightGroup / (format == WeightFormat::kInt8 ? 1 : 2);
-  layout.panel_bytes = layout.scale_bytes + num_groups * layout.group_bytes;
+  layout.group_scale_bytes =
+      kPanelRows * (ints.has_wide_scales ? 4 : 2) * (ints.has_minimum ? 2 : 1);
+  layout.scale_bytes =
+      (num_cols / ints.group_size * layout.group_scale_bytes + kPackedAlignment - 1) /
+      kPackedAlignment * kPackedAlignment;
+  layout.group_bytes = kPanelRows * kWeightGroup * ints.num_bits / 8;
+  layout.panel_bytes = layout.scale_bytes + num_cols / kWeightGroup * layout.group_bytes;
   return layout;
 }
 

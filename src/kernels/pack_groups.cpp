@@ -1,11 +1,13 @@
-// Rounds weights to groups of 8 or 4 bits, takes over GGUF's blocks as they are, and lays them out.
+// Rounds weights to groups of 8 or 4 bits, takes over integers and scales as they are, and lays
+// them out.
 #include "kernels/pack_groups.h"
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <span>
 
 #include "base/check.h"
 #include "kernels/pack.h"
@@ -13,113 +15,121 @@
 namespace millrace {
 namespace {
 
-// One group of one output, before it goes into its panel. Quants are unsigned: q + 128 for int8.
+// One group of one output, before it goes into its panel: as much of `codes` as the format's group
+// is long. A code is what is stored of a quant: q + 128 in 8 bits, q + 8 or q in 4, or an index.
 struct Group {
-  Float16 scale;
-  Float16 minimum;  // int4-min only
-  std::array<std::uint8_t, kWeightGroup> quants{};
+  float scale = 0;
+  float minimum = 0;
+  std::array<std::uint8_t, kWeightGroup> codes{};
 };
-using GroupValues = std::array<float, kWeightGroup>;
+using GroupValues = std::span<const float>;
 
-constexpr Float16 kNanHalf{0x7E00};
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// Both directions between the quants of a format and its codes.
+class Codec {
+ public:
+  explicit Codec(const IntFormat& ints) : offset_(-ints.quant_min) {
+    if (ints.values != QuantValues::kRange) {
+      values_ = ints.values == QuantValues::kE2m1 ? kE2m1Values : kIq4Values;
+      has_table_ = true;
+    }
+    for (int q = ints.quant_min; q <= ints.quant_max; ++q) {
+      codes_[static_cast<std::uint8_t>(q)] = nearest(static_cast<float>(q));
+    }
+  }
+  bool has_table() const { return has_table_; }
+  int quant(std::uint8_t code) const { return has_table_ ? values_[code] : code - offset_; }
+  std::uint8_t code(std::int8_t quant) const { return codes_[static_cast<std::uint8_t>(quant)]; }
+  // The code whose quant is nearest; where two are, the first.
+  std::uint8_t nearest(float value) const {
+    if (!has_table_) return static_cast<std::uint8_t>(value + static_cast<float>(offset_) + 0.5f);
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < values_.size(); ++i) {
+      if (std::abs(value - values_[i]) < std::abs(value - values_[best])) best = i;
+    }
+    return static_cast<std::uint8_t>(best);
+  }
+
+ private:
+  int offset_;
+  bool has_table_ = false;
+  std::array<std::int8_t, 16> values_{};
+  std::array<std::uint8_t, 256> codes_{};  // By quant, as two's complement.
+};
 
 // Zero, or NaN when a value is infinite or NaN: such a group gets the scale NaN, so that it shows
 // in every output instead of passing for a number.
-float poison(const GroupValues& values) {
+float poison(GroupValues values) {
   float sum = 0;
   for (const float value : values) sum += value * 0.0f;
   return sum;
 }
 
-std::uint8_t quant(float value, float low, float high) {
-  const float above = value > low ? value : low;  // NaN becomes low.
-  return static_cast<std::uint8_t>((above < high ? above : high) + 0.5f);
+float stored(float value, const IntFormat& ints) {
+  return ints.has_wide_scales ? value : to_float(to_float16(value));
 }
 
-// The nearest multiples of the scale as it is stored (GGUF rounds with the scale before its own
-// rounding to f16; these are nearer).
-Group round_int8(const GroupValues& values) {
-  float largest = 0;
-  for (const float value : values) largest = std::max(largest, std::abs(value));
-  Group group;
-  group.scale = to_float16(largest / 127.0f);
-  const float scale = to_float(group.scale);
-  const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-  for (std::size_t i = 0; i < kWeightGroup; ++i) {
-    group.quants[i] = quant(values[i] * inverse + 128.0f, 1.0f, 255.0f);
+// The scale and minimum under which a group is rounded, and the quants that it may take.
+struct Rounding {
+  float scale = 0;
+  float minimum = 0;
+  float lowest = 0;
+  float highest = 0;
+};
+
+// With minima: 0 … 15 from the least value on, or -127 … 127 around the middle.
+Rounding rounding_with_minimum(GroupValues values, const IntFormat& ints) {
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  if (ints.num_bits == 4) {
+    return {.scale = (*high - *low) / 15.0f, .minimum = *low, .lowest = 0, .highest = 15};
   }
-  if (poison(values) != 0.0f) group.scale = kNanHalf;
-  return group;
+  return {.scale = (*high - *low) / 254.0f,
+          .minimum = *low / 2 + *high / 2,
+          .lowest = -127,
+          .highest = 127};
 }
 
-// The value of largest magnitude becomes -8 exactly: the scale bears the opposite sign.
-Group round_int4(const GroupValues& values) {
+// 8 bits: -127 … 127. 4 bits: the value of largest magnitude becomes the quant of largest magnitude
+// exactly, for which the scale bears the sign that it needs.
+Rounding rounding_of(GroupValues values, const IntFormat& ints) {
+  if (ints.has_minimum) return rounding_with_minimum(values, ints);
   float extreme = 0;
   for (const float value : values) {
     if (std::abs(value) > std::abs(extreme)) extreme = value;
   }
+  if (ints.num_bits == 8) {
+    return {.scale = std::abs(extreme) / 127.0f, .lowest = -127, .highest = 127};
+  }
+  if (ints.values == QuantValues::kE2m1) {
+    return {.scale = extreme / 12.0f, .lowest = -12, .highest = 12};
+  }
+  if (ints.values == QuantValues::kIq4) {
+    return {.scale = extreme / -127.0f, .lowest = -127, .highest = 113};
+  }
+  return {.scale = extreme / -8.0f, .lowest = -8, .highest = 7};
+}
+
+// The nearest multiples of the scale as it is stored (GGUF rounds with the scale before its own
+// rounding to f16; these are nearer).
+Group round_group(GroupValues values, const IntFormat& ints, const Codec& codec) {
+  const Rounding rounding = rounding_of(values, ints);
   Group group;
-  group.scale = to_float16(extreme / -8.0f);
-  const float scale = to_float(group.scale);
-  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  for (std::size_t i = 0; i < kWeightGroup; ++i) {
-    group.quants[i] = quant(values[i] * inverse + 8.0f, 0.0f, 15.0f);
+  group.scale = stored(rounding.scale, ints);
+  group.minimum = stored(rounding.minimum, ints);
+  const float inverse = group.scale != 0 ? 1.0f / group.scale : 0.0f;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float q = (values[i] - group.minimum) * inverse;
+    const float above = q > rounding.lowest ? q : rounding.lowest;  // NaN becomes the lowest.
+    group.codes[i] = codec.nearest(above < rounding.highest ? above : rounding.highest);
   }
-  if (poison(values) != 0.0f) group.scale = kNanHalf;
+  if (poison(values) != 0.0f) group.scale = kNan;
   return group;
 }
 
-Group round_int4_min(const GroupValues& values) {
-  const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  Group group;
-  group.minimum = to_float16(*low);
-  group.scale = to_float16((*high - *low) / 15.0f);
-  const float scale = to_float(group.scale);
-  const float minimum = to_float(group.minimum);
-  const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-  for (std::size_t i = 0; i < kWeightGroup; ++i) {
-    group.quants[i] = quant((values[i] - minimum) * inverse, 0.0f, 15.0f);
-  }
-  if (poison(values) != 0.0f) group.scale = kNanHalf;
-  return group;
-}
-
-Float16 read_half(const std::byte* bytes) {
-  return {static_cast<std::uint16_t>(std::to_integer<unsigned>(bytes[0]) |
-                                     std::to_integer<unsigned>(bytes[1]) << 8)};
-}
-
-// 16 bytes: element j in the low nibble of byte j, element j + 16 in its high nibble.
-void read_nibbles(const std::byte* bytes, Group& group) {
-  for (std::size_t j = 0; j < kWeightGroup / 2; ++j) {
-    group.quants[j] = std::to_integer<std::uint8_t>(bytes[j] & std::byte{15});
-    group.quants[j + kWeightGroup / 2] = std::to_integer<std::uint8_t>(bytes[j] >> 4);
-  }
-}
-
-Group read_q8_0(const std::byte* block) {
-  Group group{.scale = read_half(block), .minimum = {}, .quants = {}};
-  for (std::size_t i = 0; i < kWeightGroup; ++i) {
-    group.quants[i] = std::to_integer<std::uint8_t>(block[2 + i] ^ std::byte{0x80});
-  }
-  return group;
-}
-
-Group read_q4_0(const std::byte* block) {
-  Group group{.scale = read_half(block), .minimum = {}, .quants = {}};
-  read_nibbles(block + 2, group);
-  return group;
-}
-
-Group read_q4_1(const std::byte* block) {
-  Group group{.scale = read_half(block), .minimum = read_half(block + 2), .quants = {}};
-  read_nibbles(block + 4, group);
-  return group;
-}
-
-GroupValues read_values(ConstTensorView source, std::size_t row, std::size_t col) {
-  GroupValues values;
-  for (std::size_t i = 0; i < kWeightGroup; ++i) {
+void read_values(ConstTensorView source, std::size_t row, std::size_t col,
+                 std::span<float> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
     switch (source.dtype) {
       case DType::kF16:
         values[i] = to_float(source.row<Float16>(row)[col + i]);
@@ -132,107 +142,144 @@ GroupValues read_values(ConstTensorView source, std::size_t row, std::size_t col
         break;
     }
   }
-  return values;
 }
 
-Group make_group(ConstTensorView source, std::size_t row, std::size_t group_index,
-                 WeightFormat format) {
-  if (is_block_type(source.dtype)) {
-    const std::size_t block_bytes = quant_format(source.dtype).group_bytes;
-    const std::byte* block =
-        source.data + (row * (source.row_stride / kWeightGroup) + group_index) * block_bytes;
-    if (source.dtype == DType::kQ8_0) return read_q8_0(block);
-    return source.dtype == DType::kQ4_0 ? read_q4_0(block) : read_q4_1(block);
+// Weights of `row` from `col` on. The quants of a table format may be any: the nearest code is
+// taken, which is an exact one where the source keeps its promise.
+Group take_group(const QuantRows& source, std::size_t row, std::size_t col, const IntFormat& ints,
+                 const Codec& codec) {
+  const std::size_t at = (row * source.num_cols + col) / source.group_size;
+  Group group;
+  group.scale = source.scales[at];
+  if (source.minima != nullptr) group.minimum = source.minima[at];
+  const std::int8_t* quants = source.quants + row * source.num_cols + col;
+  for (std::size_t i = 0; i < ints.group_size; ++i) {
+    DCHECK(quants[i] >= ints.quant_min && quants[i] <= ints.quant_max);
+    group.codes[i] = codec.code(quants[i]);
   }
-  const GroupValues values = read_values(source, row, group_index * kWeightGroup);
-  if (format == WeightFormat::kInt8) return round_int8(values);
-  return format == WeightFormat::kInt4 ? round_int4(values) : round_int4_min(values);
+  return group;
 }
 
-// Byte offsets of one output's group inside its panel.
+// Byte offsets of one output's group inside its panel. 4-bit codes of a group of 16 begin at a
+// whole chunk, so that either kind of group is a run of chunks.
 struct Place {
   std::size_t scale = 0;
   std::size_t minimum = 0;
-  std::size_t quants = 0;
+  std::size_t codes = 0;
 };
-Place place_of(const PanelLayout& layout, std::size_t group, std::size_t lane) {
-  const std::size_t scale = group * layout.group_scale_bytes + lane * sizeof(Float16);
+Place place_of(const PanelLayout& layout, const IntFormat& ints, std::size_t group,
+               std::size_t lane) {
+  const std::size_t scale_bytes = ints.has_wide_scales ? sizeof(float) : sizeof(Float16);
+  const std::size_t scale = group * layout.group_scale_bytes + lane * scale_bytes;
+  const std::size_t code_bytes = kPanelRows * ints.group_size * ints.num_bits / 8;
   return {.scale = scale,
-          .minimum = scale + kPanelRows * sizeof(Float16),
-          .quants = layout.scale_bytes + group * layout.group_bytes + lane * 4};
+          .minimum = scale + kPanelRows * scale_bytes,
+          .codes = layout.scale_bytes + group * code_bytes + lane * 4};
 }
 
 constexpr std::size_t kQuadBytes = kPanelRows * 4;  // From one quad or chunk to the next.
 
-void put_group(const Group& group, WeightFormat format, const Place& place, std::byte* panel) {
-  std::memcpy(panel + place.scale, &group.scale, sizeof(Float16));
-  if (format == WeightFormat::kInt4Min) {
-    std::memcpy(panel + place.minimum, &group.minimum, sizeof(Float16));
+void put_scale(float scale, const IntFormat& ints, std::byte* at) {
+  const Float16 half = to_float16(scale);
+  const void* bytes = ints.has_wide_scales ? static_cast<const void*>(&scale) : &half;
+  std::memcpy(at, bytes, ints.has_wide_scales ? sizeof scale : sizeof half);
+}
+
+float get_scale(const IntFormat& ints, const std::byte* at) {
+  float scale = 0;
+  Float16 half;
+  if (!ints.has_wide_scales) {
+    std::memcpy(&half, at, sizeof half);
+    return to_float(half);
   }
-  if (format == WeightFormat::kInt8) {
-    for (std::size_t quad = 0; quad < 8; ++quad) {
-      std::memcpy(panel + place.quants + quad * kQuadBytes, &group.quants[quad * 4], 4);
+  std::memcpy(&scale, at, sizeof scale);
+  return scale;
+}
+
+void put_group(const Group& group, const IntFormat& ints, const Place& place, std::byte* panel) {
+  put_scale(group.scale, ints, panel + place.scale);
+  if (ints.has_minimum) put_scale(group.minimum, ints, panel + place.minimum);
+  if (ints.num_bits == 8) {
+    for (std::size_t quad = 0; quad < ints.group_size / 4; ++quad) {
+      std::memcpy(panel + place.codes + quad * kQuadBytes, &group.codes[quad * 4], 4);
     }
     return;
   }
-  for (std::size_t chunk = 0; chunk < 4; ++chunk) {
+  for (std::size_t chunk = 0; chunk < ints.group_size / 8; ++chunk) {
     std::array<std::uint8_t, 4> bytes{};
     for (std::size_t j = 0; j < 4; ++j) {
-      bytes[j] = static_cast<std::uint8_t>(group.quants[chunk * 8 + j] |
-                                           group.quants[chunk * 8 + 4 + j] << 4);
+      bytes[j] = static_cast<std::uint8_t>(group.codes[chunk * 8 + j] |
+                                           group.codes[chunk * 8 + 4 + j] << 4);
     }
-    std::memcpy(panel + place.quants + chunk * kQuadBytes, bytes.data(), bytes.size());
+    std::memcpy(panel + place.codes + chunk * kQuadBytes, bytes.data(), bytes.size());
   }
 }
 
-Group get_group(const std::byte* panel, WeightFormat format, const Place& place) {
+Group get_group(const std::byte* panel, const IntFormat& ints, const Place& place) {
   Group group;
-  std::memcpy(&group.scale, panel + place.scale, sizeof(Float16));
-  if (format == WeightFormat::kInt4Min) {
-    std::memcpy(&group.minimum, panel + place.minimum, sizeof(Float16));
-  }
-  for (std::size_t i = 0; i < kWeightGroup; ++i) {
-    if (format == WeightFormat::kInt8) {
-      group.quants[i] =
-          std::to_integer<std::uint8_t>(panel[place.quants + i / 4 * kQuadBytes + i % 4]);
+  group.scale = get_scale(ints, panel + place.scale);
+  if (ints.has_minimum) group.minimum = get_scale(ints, panel + place.minimum);
+  for (std::size_t i = 0; i < ints.group_size; ++i) {
+    if (ints.num_bits == 8) {
+      group.codes[i] =
+          std::to_integer<std::uint8_t>(panel[place.codes + i / 4 * kQuadBytes + i % 4]);
     } else {
-      const std::byte both = panel[place.quants + i / 8 * kQuadBytes + i % 4];
-      group.quants[i] = std::to_integer<std::uint8_t>(i % 8 < 4 ? both & std::byte{15} : both >> 4);
+      const std::byte both = panel[place.codes + i / 8 * kQuadBytes + i % 4];
+      group.codes[i] = std::to_integer<std::uint8_t>(i % 8 < 4 ? both & std::byte{15} : both >> 4);
     }
   }
   return group;
 }
 
+// Puts what make(row, col) makes of every group of rows [0, num_rows) of a source.
+template <class Make>
+void put_groups(std::size_t num_rows, std::size_t first_row, PackedMatrix& matrix,
+                const Make& make) {
+  const PanelLayout layout = panel_layout(matrix.format, matrix.num_cols);
+  const IntFormat ints = int_format(matrix.format);
+  for (std::size_t r = 0; r < num_rows; ++r) {
+    const std::size_t row = first_row + r;
+    std::byte* panel = matrix.data + row / kPanelRows * layout.panel_bytes;
+    for (std::size_t g = 0; g < matrix.num_cols / ints.group_size; ++g) {
+      put_group(make(r, g * ints.group_size), ints, place_of(layout, ints, g, row % kPanelRows),
+                panel);
+    }
+  }
+}
+
 }  // namespace
 
 void pack_group_rows(ConstTensorView source, std::size_t first_row, PackedMatrix& matrix) {
-  const PanelLayout layout = panel_layout(matrix.format, matrix.num_cols);
-  const std::size_t num_groups = matrix.num_cols / kWeightGroup;
-  CHECK(source.row_stride % kWeightGroup == 0 || !is_block_type(source.dtype));
-  for (std::size_t r = 0; r < source.num_rows(); ++r) {
-    const std::size_t row = first_row + r;
-    std::byte* panel = matrix.data + row / kPanelRows * layout.panel_bytes;
-    for (std::size_t g = 0; g < num_groups; ++g) {
-      put_group(make_group(source, r, g, matrix.format), matrix.format,
-                place_of(layout, g, row % kPanelRows), panel);
-    }
-  }
+  const IntFormat ints = int_format(matrix.format);
+  const Codec codec(ints);
+  std::array<float, kWeightGroup> room{};
+  const std::span values = std::span(room).first(ints.group_size);
+  put_groups(source.num_rows(), first_row, matrix, [&](std::size_t row, std::size_t col) {
+    read_values(source, row, col, values);
+    return round_group(values, ints, codec);
+  });
+}
+
+void pack_group_rows(const QuantRows& source, std::size_t first_row, PackedMatrix& matrix) {
+  const IntFormat ints = int_format(matrix.format);
+  const Codec codec(ints);
+  put_groups(source.num_rows, first_row, matrix, [&](std::size_t row, std::size_t col) {
+    return take_group(source, row, col, ints, codec);
+  });
 }
 
 void unpack_group_row(const PackedMatrix& matrix, const std::byte* panel, std::size_t lane,
                       float* values) {
   const PanelLayout layout = panel_layout(matrix.format, matrix.num_cols);
-  const bool is_int8 = matrix.format == WeightFormat::kInt8;
-  const bool has_minimum = matrix.format == WeightFormat::kInt4Min;
-  const int offset = is_int8 ? 128 : has_minimum ? 0 : 8;
-  for (std::size_t g = 0; g < matrix.num_cols / kWeightGroup; ++g) {
-    const Group group = get_group(panel, matrix.format, place_of(layout, g, lane));
-    const float scale = to_float(group.scale);
-    const float minimum = to_float(group.minimum);
-    for (std::size_t i = 0; i < kWeightGroup; ++i) {
-      // The product is exact: 11 bits times at most 8. So the sum is rounded once.
-      const float product = scale * static_cast<float>(group.quants[i] - offset);
-      values[g * kWeightGroup + i] = has_minimum ? product + minimum : product;
+  const IntFormat ints = int_format(matrix.format);
+  const Codec codec(ints);
+  for (std::size_t g = 0; g < matrix.num_cols / ints.group_size; ++g) {
+    const Group group = get_group(panel, ints, place_of(layout, ints, g, lane));
+    float* of_group = values + g * ints.group_size;
+    for (std::size_t i = 0; i < ints.group_size; ++i) {
+      // The product is exact, as QuantKind promises. So the sum is rounded once.
+      of_group[i] = group.scale * static_cast<float>(codec.quant(group.codes[i]));
+      if (ints.has_minimum) of_group[i] += group.minimum;
     }
   }
 }

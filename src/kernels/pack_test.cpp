@@ -14,9 +14,14 @@
 namespace millrace {
 namespace {
 
-constexpr WeightFormat kAllFormats[] = {WeightFormat::kF32,  WeightFormat::kF16,
-                                        WeightFormat::kBF16, WeightFormat::kInt8,
-                                        WeightFormat::kInt4, WeightFormat::kInt4Min};
+std::vector<WeightFormat> all_formats() {
+  std::vector<WeightFormat> formats;
+  for (std::size_t i = 0; i < kNumWeightFormats; ++i) {
+    formats.push_back(static_cast<WeightFormat>(i));
+  }
+  return formats;
+}
+const std::vector<WeightFormat> kAllFormats = all_formats();
 
 struct Packed {
   Packed(WeightFormat format, std::size_t num_rows, std::size_t num_cols)
@@ -51,6 +56,15 @@ TEST(Pack, BitsPerWeightCountScales) {
   EXPECT_EQ(weight_format_bits(WeightFormat::kInt8), 8.5);
   EXPECT_EQ(weight_format_bits(WeightFormat::kInt4), 4.5);
   EXPECT_EQ(weight_format_bits(WeightFormat::kInt4Min), 5);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kInt8G32), 9);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kInt8G32Min), 10);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kInt8G16), 10);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kInt4G32), 5);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kInt4G32Min), 6);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kInt4G16), 6);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kInt4G16Min), 8);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kE2m1G32), 5);
+  EXPECT_EQ(weight_format_bits(WeightFormat::kIq4G32), 5);
 }
 
 TEST(Pack, SizesThatCannotBeAreRefused) {
@@ -69,22 +83,23 @@ TEST(Pack, SizesThatCannotBeAreRefused) {
 // Largest error of a value in a group with these extremes.
 double error_bound(WeightFormat format, double low, double high) {
   const double largest = std::max(std::abs(low), std::abs(high));
-  constexpr double kHalfRounding = 0x1.0p-11;  // of the scale and the minimum to f16
-  switch (format) {
-    case WeightFormat::kF32:
-      return 0;
-    case WeightFormat::kF16:
-      return largest * 0x1.0p-11;
-    case WeightFormat::kBF16:
-      return largest * 0x1.0p-8;
-    case WeightFormat::kInt8:  // Half a step; the largest value may clip by the scale's rounding.
-      return largest / 127 * 0.5 + largest * kHalfRounding;
-    case WeightFormat::kInt4:  // The far end, at +7 of 8 steps, clips by up to a whole step.
-      return largest / 8 + largest * kHalfRounding;
-    case WeightFormat::kInt4Min:
-      return (high - low) / 15 * 0.5 + ((high - low) + std::abs(low)) * kHalfRounding * 1.01;
+  if (format == WeightFormat::kF32) return 0;
+  if (format == WeightFormat::kF16) return largest * 0x1.0p-11;
+  if (format == WeightFormat::kBF16) return largest * 0x1.0p-8;
+  const IntFormat ints = int_format(format);
+  // Of the scale and the minimum, as they are stored.
+  const double rounding = ints.has_wide_scales ? 0x1.0p-22 : 0x1.0p-11;
+  if (ints.has_minimum) {
+    const double num_steps = ints.num_bits == 8 ? 254 : 15;
+    return (high - low) / num_steps * 0.5 + ((high - low) + largest) * rounding * 1.01;
   }
-  return 0;
+  // Half the widest gap between values, of a scale of 1/12 and 1/127 of the largest value; at the
+  // end of the other sign iq4 clips by 14/127.
+  if (ints.values == QuantValues::kE2m1) return largest * (2.0 / 12 + rounding);
+  if (ints.values == QuantValues::kIq4) return largest * (14.0 / 127 + rounding);
+  // Half a step; the largest value may clip by the scale's rounding.
+  if (ints.num_bits == 8) return largest / 127 * 0.5 + largest * rounding;
+  return largest / 8 + largest * rounding;  // The far end, at +7 of 8 steps, clips by a whole step.
 }
 
 TEST(Pack, FloatsComeBackToThePrecisionOfTheFormat) {
@@ -134,52 +149,66 @@ TEST(Pack, SourceTypesAgree) {
   }
 }
 
-struct Import {
-  DType dtype;
-  WeightFormat format;
-};
-
-// What a block's element i means by the definition of its type, independently of packing.
-double block_value(DType dtype, const std::uint8_t* block, std::size_t i) {
-  const auto half = [block](std::size_t at) {
-    return double{to_float(Float16{static_cast<std::uint16_t>(block[at] | block[at + 1] << 8)})};
-  };
-  if (dtype == DType::kQ8_0) return half(0) * static_cast<std::int8_t>(block[2 + i]);
-  const std::size_t first = dtype == DType::kQ4_1 ? 4 : 2;
-  const int nibble = i < 16 ? block[first + i] & 15 : block[first + i - 16] >> 4;
-  return dtype == DType::kQ4_1 ? half(0) * nibble + half(2) : half(0) * (nibble - 8);
+// A quant that the format can hold.
+std::int8_t drawn_quant(const IntFormat& ints, Random& random) {
+  if (ints.values == QuantValues::kE2m1) return kE2m1Values[random.below(16)];
+  if (ints.values == QuantValues::kIq4) return kIq4Values[random.below(16)];
+  const auto span = static_cast<std::uint64_t>(ints.quant_max - ints.quant_min + 1);
+  return static_cast<std::int8_t>(ints.quant_min + static_cast<int>(random.below(span)));
 }
 
-TEST(Pack, BlocksAreTakenOverWithoutLoss) {
+TEST(Pack, QuantsAreTakenOverWithoutLoss) {
   constexpr std::size_t kRows = 18;
-  constexpr std::size_t kGroups = 3;
-  for (const Import import :
-       {Import{DType::kQ8_0, WeightFormat::kInt8}, Import{DType::kQ4_0, WeightFormat::kInt4},
-        Import{DType::kQ4_1, WeightFormat::kInt4Min}}) {
-    EXPECT_TRUE(can_pack(import.dtype, import.format));
-    EXPECT_FALSE(can_pack(import.dtype, WeightFormat::kF32));
-    const std::size_t block_bytes = quant_format(import.dtype).group_bytes;
-    std::vector<std::uint8_t> blocks(kRows * kGroups * block_bytes);
-    Random random(2);
-    for (std::uint8_t& byte : blocks) byte = static_cast<std::uint8_t>(random.below(256));
-    // Scales and minima with an exponent that keeps them finite.
-    for (std::size_t b = 0; b < kRows * kGroups; ++b) {
-      blocks[b * block_bytes + 1] &= 0xBF;
-      if (import.dtype == DType::kQ4_1) blocks[b * block_bytes + 3] &= 0xBF;
-    }
-    Packed packed(import.format, kRows, kGroups * 32);
-    const ConstTensorView view(reinterpret_cast<const std::byte*>(blocks.data()), import.dtype,
-                               {kRows, kGroups * 32});
-    pack_rows(view, 0, packed.matrix);
-    for (std::size_t r = 0; r < kRows; ++r) {
-      const std::vector<float> row = packed.row(r);
-      for (std::size_t c = 0; c < row.size(); ++c) {
-        const std::uint8_t* block = &blocks[(r * kGroups + c / 32) * block_bytes];
-        ASSERT_EQ(row[c], static_cast<float>(block_value(import.dtype, block, c % 32)))
-            << dtype_name(import.dtype) << " [" << r << ", " << c << "]";
+  constexpr std::size_t kCols = 96;
+  for (const WeightFormat format : kAllFormats) {
+    if (!needs_quantized_rows(format)) continue;
+    const IntFormat ints = int_format(format);
+    for (const std::size_t group_size : {ints.group_size, std::size_t{32}, std::size_t{96}}) {
+      Random random(2);
+      std::vector<std::int8_t> quants(kRows * kCols);
+      std::vector<float> scales(quants.size() / group_size);
+      std::vector<float> minima(scales.size());
+      for (std::int8_t& quant : quants) quant = drawn_quant(ints, random);
+      const auto scale = [&] {
+        const auto value = static_cast<float>(random.normal());
+        return ints.has_wide_scales ? value : to_float(to_float16(value));
+      };
+      for (float& value : scales) value = scale();
+      for (float& value : minima) value = scale();
+      Packed packed(format, kRows, kCols);
+      const QuantRows rows = {.quants = quants.data(),
+                              .scales = scales.data(),
+                              .minima = ints.has_minimum ? minima.data() : nullptr,
+                              .num_rows = kRows,
+                              .num_cols = kCols,
+                              .group_size = group_size};
+      pack_quant_rows(rows, 0, packed.matrix);
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const std::vector<float> row = packed.row(r);
+        for (std::size_t c = 0; c < kCols; ++c) {
+          const std::size_t at = (r * kCols + c) / group_size;
+          const float product = scales[at] * static_cast<float>(quants[r * kCols + c]);
+          ASSERT_EQ(row[c], ints.has_minimum ? product + minima[at] : product)
+              << weight_format_name(format) << " [" << r << ", " << c << "]";
+        }
       }
     }
   }
+}
+
+TEST(Pack, SmallestLosslessFormat) {
+  const auto format = [](const QuantKind& kind) { return lossless_format(kind); };
+  EXPECT_EQ(format({.has_half_scales = true}), WeightFormat::kInt8);
+  EXPECT_EQ(format({.quant_min = -8, .quant_max = 7, .has_half_scales = true}),
+            WeightFormat::kInt4);
+  EXPECT_EQ(format({.group_size = 128, .quant_min = 0, .quant_max = 15, .has_minimum = true}),
+            WeightFormat::kInt4G32Min);
+  EXPECT_EQ(format({.group_size = 16, .quant_min = -32, .quant_max = 31}), WeightFormat::kInt8G16);
+  EXPECT_EQ(format({.group_size = 16, .quant_min = -4, .quant_max = 3}), WeightFormat::kInt4G16);
+  EXPECT_EQ(format({.quant_min = -12, .quant_max = 12, .values = QuantValues::kE2m1}),
+            WeightFormat::kE2m1G32);
+  EXPECT_EQ(format({.group_size = 48}), std::nullopt);
+  EXPECT_EQ(format({.group_size = 16, .has_minimum = true}), std::nullopt);
 }
 
 TEST(Pack, PaddingRowsAreZeros) {
@@ -206,7 +235,7 @@ TEST(Pack, QuantizedRowsLieApart) {
     EXPECT_GE(reinterpret_cast<std::byte*>(q.scales),
               reinterpret_cast<std::byte*>(q.values + num_rows * 96));
     EXPECT_GE(q.sums, reinterpret_cast<std::int32_t*>(q.scales + num_rows * 3));
-    EXPECT_LE(reinterpret_cast<std::byte*>(q.sums + num_rows * 3),
+    EXPECT_LE(reinterpret_cast<std::byte*>(q.sums + num_rows * 6),
               buffer.bytes().data() + num_bytes);
   }
 }

@@ -11,8 +11,10 @@
 namespace millrace {
 namespace {
 
-constexpr std::array<std::string_view, kNumWeightFormats> kNames = {"f32",  "f16",  "bf16",
-                                                                    "int8", "int4", "int4-min"};
+constexpr std::array<std::string_view, kNumWeightFormats> kNames = {
+    "f32",          "f16",      "bf16",         "int8",     "int4",
+    "int4-min",     "int8-g32", "int8-g32-min", "int8-g16", "int4-g32",
+    "int4-g32-min", "int4-g16", "int4-g16-min", "e2m1-g32", "iq4-g32"};
 constexpr std::uint64_t kPackedBytesMax = std::uint64_t{1} << 46;
 
 }  // namespace
@@ -52,6 +54,26 @@ Result<std::uint64_t> packed_bytes(WeightFormat format, std::uint64_t num_rows,
   return ceil_div(num_rows, kPanelRows) * layout.panel_bytes;
 }
 
+bool can_hold(WeightFormat format, const QuantKind& kind) {
+  if (!needs_quantized_rows(format)) return false;
+  const IntFormat ints = int_format(format);
+  if (kind.group_size != ints.group_size && kind.group_size % kWeightGroup != 0) return false;
+  if (kind.has_minimum != ints.has_minimum) return false;
+  if (!ints.has_wide_scales && !kind.has_half_scales) return false;
+  if (ints.values != QuantValues::kRange) return ints.values == kind.values;
+  return kind.quant_min >= ints.quant_min && kind.quant_max <= ints.quant_max;
+}
+
+std::optional<WeightFormat> lossless_format(const QuantKind& kind) {
+  std::optional<WeightFormat> best;
+  for (std::size_t i = 0; i < kNumWeightFormats; ++i) {
+    const auto format = static_cast<WeightFormat>(i);
+    if (!can_hold(format, kind)) continue;
+    if (!best || weight_format_bits(format) < weight_format_bits(*best)) best = format;
+  }
+  return best;
+}
+
 std::size_t quantized_rows_bytes(std::size_t num_rows, std::size_t num_cols) {
   CHECK(num_cols % kWeightGroup == 0);
   const std::size_t num_groups = num_rows * (num_cols / kWeightGroup);
@@ -59,7 +81,7 @@ std::size_t quantized_rows_bytes(std::size_t num_rows, std::size_t num_cols) {
     return static_cast<std::size_t>(round_up(bytes, kPackedAlignment));
   };
   return padded(num_rows * num_cols) + padded(num_groups * sizeof(float)) +
-         padded(num_groups * sizeof(std::int32_t));
+         padded(num_rows * (num_cols / kSumGroup) * sizeof(std::int32_t));
 }
 
 QuantizedRows quantized_rows_in(std::byte* bytes, std::size_t num_rows, std::size_t num_cols) {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "formats/decode.h"
+#include "formats/decode_blocks.h"
 #include "model/weight_plan.h"
 
 namespace millrace {
@@ -11,22 +12,48 @@ namespace {
 // Rows that are read, decoded and packed together: whole panels, small enough to stay in the L2
 // cache.
 constexpr std::size_t kRowsAtOnce = kPanelRows;
+constexpr std::size_t kQuantGroupMin = 16;
+
+// How the values of a matrix come into its packed form.
+enum class FillKind : std::uint8_t {
+  kFloats,   // floats of the file, converted or rounded
+  kQuants,   // integers and scales of the file's blocks, taken over
+  kDecoded,  // everything else, by way of f32
+};
+
+FillKind fill_kind(const WeightSlot& slot) {
+  const DType dtype = slot.stored.dtype;
+  if (dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16) {
+    return FillKind::kFloats;
+  }
+  const std::optional<QuantKind> kind = quant_kind(dtype);
+  return kind && can_hold(slot.format, *kind) ? FillKind::kQuants : FillKind::kDecoded;
+}
 
 // Scratch of one rank, as large as the largest slot needs.
 struct Scratch {
   std::vector<std::byte> rows;
   std::vector<float> decoded;
+  std::vector<std::int8_t> quants;
+  std::vector<float> scales;
+  std::vector<float> minima;
 
   explicit Scratch(std::span<const WeightSlot> slots) {
     std::size_t row_bytes = 0;
     std::size_t num_decoded = 0;
+    std::size_t num_quants = 0;
     for (const WeightSlot& slot : slots) {
       row_bytes = std::max(row_bytes, slot.stored.row_bytes());
-      const bool decodes = slot.is_matrix && !can_pack(slot.stored.dtype, slot.format);
-      if (decodes) num_decoded = std::max(num_decoded, kRowsAtOnce * slot.stored.num_cols);
+      if (!slot.is_matrix || fill_kind(slot) == FillKind::kFloats) continue;
+      const bool has_quants = fill_kind(slot) == FillKind::kQuants;
+      std::size_t& num_values = has_quants ? num_quants : num_decoded;
+      num_values = std::max(num_values, kRowsAtOnce * slot.stored.num_cols);
     }
     rows.resize(kRowsAtOnce * row_bytes);
     decoded.resize(num_decoded);
+    quants.resize(num_quants);
+    scales.resize(num_quants / kQuantGroupMin);
+    minima.resize(num_quants / kQuantGroupMin);
   }
 };
 
@@ -35,6 +62,42 @@ PackedMatrix matrix_in(const WeightSlot& slot, std::byte* bytes) {
           .num_rows = slot.stored.num_rows,
           .num_cols = slot.stored.num_cols,
           .data = bytes + slot.offset};
+}
+
+// Takes the blocks of `count` rows apart and packs what they hold.
+void pack_quants(const StoredTensor& stored, std::size_t begin, std::size_t count, Scratch& scratch,
+                 PackedMatrix& matrix) {
+  const QuantKind kind = *quant_kind(stored.dtype);
+  const std::size_t num_values = count * stored.num_cols;
+  const std::size_t num_groups = num_values / kind.group_size;
+  split_blocks(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()),
+               {.quants = std::span(scratch.quants).first(num_values),
+                .scales = std::span(scratch.scales).first(num_groups),
+                .minima = std::span(scratch.minima).first(kind.has_minimum ? num_groups : 0)});
+  pack_quant_rows({.quants = scratch.quants.data(),
+                   .scales = scratch.scales.data(),
+                   .minima = kind.has_minimum ? scratch.minima.data() : nullptr,
+                   .num_rows = count,
+                   .num_cols = stored.num_cols,
+                   .group_size = kind.group_size},
+                  begin, matrix);
+}
+
+// Packs the `count` rows in scratch.rows as rows [begin, begin + count).
+void pack_scratch(const WeightSlot& slot, std::size_t begin, std::size_t count, Scratch& scratch,
+                  PackedMatrix& matrix) {
+  const StoredTensor& stored = slot.stored;
+  const Shape shape = {count, stored.num_cols};
+  switch (fill_kind(slot)) {
+    case FillKind::kFloats:
+      return pack_rows(ConstTensorView(scratch.rows.data(), stored.dtype, shape), begin, matrix);
+    case FillKind::kQuants:
+      return pack_quants(stored, begin, count, scratch, matrix);
+    case FillKind::kDecoded:
+      decode(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()),
+             std::span(scratch.decoded).first(count * stored.num_cols));
+      return pack_rows(view_of<const float>(scratch.decoded.data(), shape), begin, matrix);
+  }
 }
 
 // Packs this rank's share of the matrix's panels.
@@ -47,14 +110,7 @@ void fill_matrix(KernelContext& context, const WeightSlot& slot, std::byte* byte
     const std::size_t count = std::min(kRowsAtOnce, range.end - begin);
     // Through scratch, because bytes in files may lie at odd addresses and in another order.
     read_rows(stored, begin, count, scratch.rows.data());
-    const Shape shape = {count, stored.num_cols};
-    if (can_pack(stored.dtype, slot.format)) {
-      pack_rows(ConstTensorView(scratch.rows.data(), stored.dtype, shape), begin, matrix);
-    } else {
-      decode(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()),
-             std::span(scratch.decoded).first(count * stored.num_cols));
-      pack_rows(view_of<const float>(scratch.decoded.data(), shape), begin, matrix);
-    }
+    pack_scratch(slot, begin, count, scratch, matrix);
   }
 }
 

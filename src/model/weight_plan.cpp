@@ -5,13 +5,14 @@
 
 #include "base/checked.h"
 #include "base/random.h"
+#include "formats/decode_blocks.h"
 
 namespace millrace {
 namespace {
 
 constexpr std::uint64_t kAlignment = 64;
 // Raised whenever the packed layout of any format changes.
-constexpr std::uint64_t kLayoutVersion = 1;
+constexpr std::uint64_t kLayoutVersion = 2;
 
 // Two 64-bit lanes over a stream of numbers; tells versions of one user's files apart, not
 // adversaries.
@@ -47,15 +48,11 @@ WeightFormat nearest_format(DType dtype) {
       return WeightFormat::kF16;
     case DType::kBF16:
       return WeightFormat::kBF16;
-    case DType::kQ8_0:
-      return WeightFormat::kInt8;
-    case DType::kQ4_0:
-      return WeightFormat::kInt4;
-    case DType::kQ4_1:
-      return WeightFormat::kInt4Min;
     default:
-      return WeightFormat::kF32;
+      break;
   }
+  const std::optional<QuantKind> kind = quant_kind(dtype);
+  return kind ? lossless_format(*kind).value_or(WeightFormat::kF32) : WeightFormat::kF32;
 }
 
 Result<WeightPlan> WeightPlan::create(const Checkpoint& checkpoint, const ModelSpec& spec,

@@ -21,11 +21,32 @@ enum class DType : std::uint8_t {
   kI32,
   kI64,
   kBool,
-  kQ8_0,  // GGUF: f16 scale, 32 x int8.                              x = d * q
-  kQ4_0,  // GGUF: f16 scale, 32 x 4 bits; low nibbles are 0..15.     x = d * (q - 8)
-  kQ4_1,  // GGUF: f16 scale, f16 minimum, 32 x 4 bits.               x = d * q + m
+  // GGUF's block types: small integers q times scales d (times block scales s). The layouts are
+  // drawn in formats/decode_*.cpp.
+  kQ8_0,     // 32 x 8 bits.                     x = d * q
+  kQ4_0,     // 32 x 4 bits.                     x = d * (q - 8)
+  kQ4_1,     // 32 x 4 bits.                     x = d * q + m
+  kQ5_0,     // 32 x 5 bits.                     x = d * (q - 16)
+  kQ5_1,     // 32 x 5 bits.                     x = d * q + m
+  kQ2_K,     // 16 groups of 16 x 2 bits.        x = d * s * q - m
+  kQ3_K,     // 16 groups of 16 x 3 bits.        x = d * s * (q - 4)
+  kQ4_K,     // 8 groups of 32 x 4 bits.         x = d * s * q - m
+  kQ5_K,     // 8 groups of 32 x 5 bits.         x = d * s * q - m
+  kQ6_K,     // 16 groups of 16 x 6 bits.        x = d * s * (q - 32)
+  kIQ2_XXS,  // 8 groups of 32, rows of a grid.  x = d * s * grid
+  kIQ2_XS,   // 16 groups of 16, likewise.
+  kIQ2_S,    // 16 groups of 16, likewise.
+  kIQ3_XXS,  // 8 groups of 32, likewise.
+  kIQ3_S,    // 8 groups of 32, likewise.
+  kIQ1_S,    // 8 groups of 32.                  x = d * s * (grid +- 1/8)
+  kIQ1_M,    // 16 groups of 16, likewise.
+  kIQ4_NL,   // 32 x 4 bits.                     x = d * table[q]
+  kIQ4_XS,   // 8 groups of 32 x 4 bits.         x = d * s * table[q]
+  kTQ1_0,    // 256 x ternary digits.            x = d * (q - 1)
+  kTQ2_0,    // 256 x 2 bits.                    x = d * (q - 1)
+  kMXFP4,    // 32 x e2m1 floats.                x = 2^e * table[q]
 };
-inline constexpr std::size_t kNumDTypes = 13;
+inline constexpr std::size_t kNumDTypes = 32;
 
 // Name, elements and bytes of the smallest unit that can be decoded on its own. Plain types have
 // groups of one.

@@ -1,10 +1,11 @@
 // The int formats on the worst inputs: every weight and activation at its limit, sums exact.
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <vector>
 
 #include "every_isa.h"
 #include "kernel_case.h"
+#include "kernels/pack.h"
 #include "packed_weights.h"
 
 namespace millrace::kernel_cases {
@@ -17,62 +18,64 @@ INSTANTIATE_TEST_SUITE_P(EveryRunnableIsa, ExactIntegerTest, every_isa(), isa_na
 constexpr std::size_t kOutputs = 33;
 constexpr std::size_t kGroups = 5;
 constexpr std::size_t kDepth = kGroups * kWeightGroup;
-constexpr std::uint16_t kOneHalf = 0x3C00;       // 1.0 as f16
-constexpr std::uint16_t kMinusTwoHalf = 0xC000;  // -2.0
-
-// GGUF blocks with scale 1 (and minimum -2) whose quants `draw` gives: 0..255 for q8_0 (as two's
-// complement), 0..15 otherwise.
-template <class Draw>
-std::vector<std::byte> make_blocks(DType dtype, const Draw& draw) {
-  const std::size_t header = dtype == DType::kQ4_1 ? 4 : 2;
-  const std::size_t block_bytes = quant_format(dtype).group_bytes;
-  std::vector<std::byte> bytes(kOutputs * kGroups * block_bytes);
-  for (std::size_t b = 0; b < kOutputs * kGroups; ++b) {
-    std::byte* block = bytes.data() + b * block_bytes;
-    const std::uint16_t halves[] = {kOneHalf, kMinusTwoHalf};
-    std::memcpy(block, halves, header);
-    for (std::size_t i = header; i < block_bytes; ++i) {
-      const auto quant = [&draw] { return static_cast<unsigned>(draw()); };
-      block[i] = dtype == DType::kQ8_0 ? static_cast<std::byte>(quant())
-                                       : static_cast<std::byte>(quant() | quant() << 4);
-    }
-  }
-  return bytes;
-}
-
-// Rows of a matrix in blocks, as pack_rows takes it.
-ConstTensorView blocks_view(const std::vector<std::byte>& bytes, DType dtype) {
-  return {bytes.data(), dtype, {kOutputs, kDepth}};
-}
 
 struct Worst {
-  DType dtype;
   WeightFormat format;
-  unsigned low;
-  unsigned high;
+  int low;
+  int high;
 };
 
+// Every format with its extreme quants, and with the highest alone.
+std::vector<Worst> worst_cases() {
+  std::vector<Worst> all = {{WeightFormat::kInt8, -127, -127}};
+  for (std::size_t i = 0; i < kNumWeightFormats; ++i) {
+    const auto format = static_cast<WeightFormat>(i);
+    if (!needs_quantized_rows(format)) continue;
+    const IntFormat ints = int_format(format);
+    if (ints.values == QuantValues::kE2m1) {
+      all.insert(all.end(), {{format, -12, 12}, {format, 12, 12}});
+    } else if (ints.values == QuantValues::kIq4) {
+      all.insert(all.end(), {{format, -127, 113}, {format, -127, -127}});
+    } else {
+      all.insert(all.end(), {{format, ints.quant_min, ints.quant_max},
+                             {format, ints.quant_max, ints.quant_max},
+                             {format, ints.quant_min, ints.quant_min}});
+    }
+  }
+  return all;
+}
+
+// Quants that `draw` gives, of scale 1 and minimum -2.
+template <class Draw>
+PackedWeights pack_drawn(WeightFormat format, const Draw& draw) {
+  PackedWeights weights(format, kOutputs, kDepth, std::vector<float>(kOutputs * kDepth));
+  std::vector<std::int8_t> quants(kOutputs * kDepth);
+  for (std::int8_t& quant : quants) quant = static_cast<std::int8_t>(draw());
+  const std::vector<float> scales(kOutputs * kDepth / kSumGroup, 1.0f);
+  const std::vector<float> minima(scales.size(), -2.0f);
+  const IntFormat ints = int_format(format);
+  pack_quant_rows({.quants = quants.data(),
+                   .scales = scales.data(),
+                   .minima = ints.has_minimum ? minima.data() : nullptr,
+                   .num_rows = kOutputs,
+                   .num_cols = kDepth,
+                   .group_size = ints.group_size},
+                  0, weights.matrix());
+  return weights;
+}
+
 TEST_P(ExactIntegerTest, SumsOfExtremesAreExact) {
-  for (const Worst worst : {Worst{DType::kQ8_0, WeightFormat::kInt8, 0x80, 0x7F},
-                            Worst{DType::kQ8_0, WeightFormat::kInt8, 0x81, 0x81},
-                            Worst{DType::kQ8_0, WeightFormat::kInt8, 0x7F, 0x7F},
-                            Worst{DType::kQ4_0, WeightFormat::kInt4, 0, 15},
-                            Worst{DType::kQ4_0, WeightFormat::kInt4, 15, 15},
-                            Worst{DType::kQ4_1, WeightFormat::kInt4Min, 0, 15},
-                            Worst{DType::kQ4_1, WeightFormat::kInt4Min, 15, 15}}) {
+  for (const Worst& worst : worst_cases()) {
     Random random(31);
-    const auto blocks =
-        make_blocks(worst.dtype, [&] { return random.chance(0.75) ? worst.high : worst.low; });
-    PackedWeights weights(worst.format, kOutputs, kDepth, std::vector<float>(kOutputs * kDepth));
-    pack_rows(blocks_view(blocks, worst.dtype), 0, weights.matrix());
+    const PackedWeights weights =
+        pack_drawn(worst.format, [&] { return random.chance(0.75) ? worst.high : worst.low; });
 
     for (const std::size_t num_rows : {1u, 3u, 4u, 9u}) {
       QuantizedBuffer x(num_rows, kDepth);
       const QuantizedRows& q = x.rows();
       for (std::size_t i = 0; i < num_rows * kDepth; ++i) {
         q.values[i] = static_cast<std::int8_t>(random.chance(0.75) ? 127 : -127);
-        q.sums[i / kWeightGroup] =
-            (i % kWeightGroup == 0 ? 0 : q.sums[i / kWeightGroup]) + q.values[i];
+        q.sums[i / kSumGroup] = (i % kSumGroup == 0 ? 0 : q.sums[i / kSumGroup]) + q.values[i];
       }
       for (std::size_t g = 0; g < num_rows * kGroups; ++g) q.scales[g] = 1.0f;
       GuardedRows x_floats(num_rows, kDepth);

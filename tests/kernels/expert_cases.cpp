@@ -161,7 +161,7 @@ class ExpertsCase final : public KernelCase {
         QuantizedRows q = quantized_.rows();
         q.values += r * kDepth;
         q.scales += r * (kDepth / kWeightGroup);
-        q.sums += r * (kDepth / kWeightGroup);
+        q.sums += r * (kDepth / kSumGroup);
         q.num_rows = 1;
         const TensorView x = view_of(x_.row(routing_.row_token[r]), {1, kDepth});
         const float* bias = bias_.empty() ? nullptr : bias_.data() + e * kOutputs;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "kernel_case.h"
+#include "kernels/pack.h"
 #include "kernels/ref/ref.h"
 #include "packed_weights.h"
 
@@ -72,8 +73,8 @@ class MatmulCase final : public KernelCase {
   // scales, the same per group; with minima two sums per group.
   std::size_t num_roundings() const {
     if (!needs_quantized_rows(shape_.format)) return shape_.depth + 4;
-    const std::size_t per_group = shape_.format == WeightFormat::kInt4Min ? 2 : 1;
-    return shape_.depth / kWeightGroup * per_group + 6;
+    const IntFormat ints = int_format(shape_.format);
+    return shape_.depth / ints.group_size * (ints.has_minimum ? 2 : 1) + 6;
   }
 
   MatmulShape shape_;
@@ -107,7 +108,7 @@ class QuantizeCase final : public KernelCase {
     for (std::size_t i = 0; i < q.num_rows * num_groups; ++i) {
       const std::string found =
           check_group(x_.row(i / num_groups) + i % num_groups * kWeightGroup,
-                      q.values + i * kWeightGroup, double{q.scales[i]}, q.sums[i]);
+                      q.values + i * kWeightGroup, double{q.scales[i]}, q.sums + 2 * i);
       if (!found.empty()) return "group " + std::to_string(i) + ": " + found;
     }
     return {};
@@ -120,19 +121,19 @@ class QuantizeCase final : public KernelCase {
 
  private:
   static std::string check_group(const float* x, const std::int8_t* q, double scale,
-                                 std::int32_t sum) {
+                                 const std::int32_t* sums) {
     double highest = 0;
-    std::int32_t total = 0;
+    std::int32_t totals[] = {0, 0};
     for (std::size_t i = 0; i < kWeightGroup; ++i) {
       highest = std::max(highest, std::abs(double{x[i]}));
-      total += q[i];
+      totals[i / kSumGroup] += q[i];
       // Half a step, and the roundings of the scale's inverse and of the product with it, each at
       // most 127 u.
       if (!(std::abs(double{x[i]} - scale * q[i]) <= scale * (0.5 + 127 * gamma_n(4)))) {
         return "value " + std::to_string(i) + " is not the nearest";
       }
     }
-    if (total != sum) return "the sum is wrong";
+    if (totals[0] != sums[0] || totals[1] != sums[1]) return "a sum is wrong";
     if (std::abs(scale - highest / 127) > gamma_n(2) * scale) return "the scale is wrong";
     return {};
   }
@@ -174,10 +175,6 @@ class EmbedCase final : public KernelCase {
   std::vector<std::uint32_t> ids_;
 };
 
-constexpr WeightFormat kFormats[] = {WeightFormat::kF32,  WeightFormat::kF16,
-                                     WeightFormat::kBF16, WeightFormat::kInt8,
-                                     WeightFormat::kInt4, WeightFormat::kInt4Min};
-
 std::string matmul_name(const MatmulShape& shape) {
   return "matmul/" + std::string(weight_format_name(shape.format)) + "/M" +
          std::to_string(shape.num_rows) + "/N" + std::to_string(shape.num_outputs) + "/P" +
@@ -193,7 +190,8 @@ void add_matmul(std::vector<CaseRow>& rows, const MatmulShape& shape, Use use,
 }  // namespace
 
 void add_matmul_cases(std::vector<CaseRow>& rows) {
-  for (const WeightFormat format : kFormats) {
+  for (std::size_t f = 0; f < kNumWeightFormats; ++f) {
+    const auto format = static_cast<WeightFormat>(f);
     // Rows around every tile height and block, outputs around a panel and a vector.
     for (const std::size_t m : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 12u, 13u, 95u, 97u}) {
       add_matmul(rows, {format, m, 35, 96}, Use::kTest);

@@ -134,7 +134,7 @@ void quantize_heads(const HeadPart& x, const QuantizedRows& q) {
     QuantizedRows one = q;
     one.values += row * q.num_cols;
     one.scales += row * (q.num_cols / kWeightGroup);
-    one.sums += row * (q.num_cols / kWeightGroup);
+    one.sums += row * (q.num_cols / kSumGroup);
     one.num_rows = 1;
     const float* values = head_of(x, row % num_tokens, row / num_tokens);
     quantize_rows(view_of(values, {1, x.count}), one);
@@ -151,7 +151,7 @@ void head_matmul(const HeadPart& x, const QuantizedRows* quantized,
       one = *quantized;
       one.values += i * x.count;
       one.scales += i * (x.count / kWeightGroup);
-      one.sums += i * (x.count / kWeightGroup);
+      one.sums += i * (x.count / kSumGroup);
       one.num_rows = 1;
     }
     const float* values = head_of(x, i % num_tokens, h);

@@ -17,12 +17,15 @@ double input_value(const MatmulInput& input, const PackedMatrix& weight, std::si
   return scale * q.values[m * q.num_cols + p];
 }
 
-// The largest |w| of each group: at least the minimum's, which is the value of q = 0. int4-min adds
-// up s q x and m x, whose magnitudes together are at most |w x| + 2 |m x|.
-void find_minima(const std::vector<float>& row, std::vector<float>& minima) {
-  for (std::size_t p = 0; p < minima.size() * kWeightGroup; ++p) {
-    float& largest = minima[p / kWeightGroup];
-    largest = std::max(p % kWeightGroup == 0 ? 0.0f : largest, std::abs(row[p]));
+// The largest |w| of each group: at least the minimum's where that is the value of some q, or lies
+// between two. Formats with minima add up s q x and m x, whose magnitudes together are at most
+// |w x| + 2 |m x|.
+void find_minima(const std::vector<float>& row, std::size_t group_size,
+                 std::vector<float>& minima) {
+  minima.assign(row.size() / group_size, 0.0f);
+  for (std::size_t p = 0; p < row.size(); ++p) {
+    float& largest = minima[p / group_size];
+    largest = std::max(largest, std::abs(row[p]));
   }
 }
 
@@ -45,23 +48,25 @@ void quantize_rows(ConstTensorView x, const QuantizedRows& q) {
       highest = std::max(highest, std::abs(double{values[p]}));
     }
     q.scales[i] = static_cast<float>(highest / 127);
-    q.sums[i] = 0;
+    q.sums[2 * i] = q.sums[2 * i + 1] = 0;
     for (std::size_t p = 0; p < kWeightGroup; ++p) {
       const double scaled = highest == 0 ? 0 : double{values[p]} * 127 / highest;
       q.values[i * kWeightGroup + p] = static_cast<std::int8_t>(std::nearbyint(scaled));
-      q.sums[i] += q.values[i * kWeightGroup + p];
+      q.sums[2 * i + p / kSumGroup] += q.values[i * kWeightGroup + p];
     }
   }
 }
 
 void matmul(const MatmulInput& input, const PackedMatrix& weight, const MatmulOptions& options,
             TensorView y, TensorView* magnitudes) {
-  const bool has_minimum = weight.format == WeightFormat::kInt4Min;
+  const bool has_minimum =
+      needs_quantized_rows(weight.format) && int_format(weight.format).has_minimum;
+  const std::size_t group_size = int_format(weight.format).group_size;
   std::vector<float> row(weight.num_cols);
-  std::vector<float> minima(weight.num_cols / kWeightGroup);
+  std::vector<float> minima;
   for (std::size_t n = 0; n < weight.num_rows; ++n) {
     unpack_row(weight, n, row.data());
-    if (has_minimum) find_minima(row, minima);
+    if (has_minimum) find_minima(row, group_size, minima);
     for (std::size_t m = 0; m < input.x.num_rows(); ++m) {
       double total = 0;
       double magnitude = 0;
@@ -72,7 +77,7 @@ void matmul(const MatmulInput& input, const PackedMatrix& weight, const MatmulOp
       for (std::size_t p = 0; p < weight.num_cols; ++p) {
         const double x = input_value(input, weight, m, p);
         add(x * double{row[p]});
-        if (has_minimum) magnitude += 2 * std::abs(x) * double{minima[p / kWeightGroup]};
+        if (has_minimum) magnitude += 2 * std::abs(x) * double{minima[p / group_size]};
       }
       if (options.bias != nullptr) add(double{options.bias[n]});
       float& out = y.row<float>(m)[n];

@@ -198,6 +198,12 @@ static inline Ints u4_total(const U4Sum& s) {
   return _mm256_madd_epi16(s.pairs, _mm256_set1_epi16(1));
 }
 
+// values[i] of each byte i, 0 … 15.
+static inline Bytes lookup(Bytes indices, const std::int8_t* values) {
+  const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(values));
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), indices);
+}
+
 // 8-bit weights: vpmaddubsw wants one unsigned side and would saturate on 255 * 127 * 2, so it gets
 // |q| and x with the sign of q; 128 * 127 * 2 fits.
 inline constexpr std::int32_t kU8Offset = 0;  // What u8_add leaves in its weights.
@@ -213,6 +219,10 @@ static inline U8Sum u8_zero() {
 }
 static inline U8Weights u8_weights(const std::byte* p) {
   const __m256i q = _mm256_xor_si256(load_bytes(p), _mm256_set1_epi8(-128));
+  return {q, _mm256_abs_epi8(q)};
+}
+// From signed bytes, above -128.
+static inline U8Weights u8_weights_of(Bytes q) {
   return {q, _mm256_abs_epi8(q)};
 }
 static inline void u8_add(U8Sum& s, const U8Weights& w, Bytes x) {

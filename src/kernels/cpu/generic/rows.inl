@@ -135,12 +135,14 @@ static void quantize_row(const float* x, std::size_t num_cols, std::int8_t* valu
     }
     const Rounding rounding = rounding_of(magnitudes, poison);
     scales[g] = rounding.scale;
-    Floats total = zero();
-    for (std::size_t i = 0; i < kWeightGroup; i += kLanes) {
-      const Floats q = rounding.inverse == 0.0f ? zero() : rounded(load(x + i), rounding);
-      store(values + g * kWeightGroup + i, q);
-      total = total + q;
+    for (std::size_t half = 0; half < kWeightGroup; half += kSumGroup) {
+      Floats total = zero();
+      for (std::size_t i = half; i < half + kSumGroup; i += kLanes) {
+        const Floats q = rounding.inverse == 0.0f ? zero() : rounded(load(x + i), rounding);
+        store(values + g * kWeightGroup + i, q);
+        total = total + q;
+      }
+      *sums++ = static_cast<std::int32_t>(sum(total));  // Exact: at most 16 * 127.
     }
-    sums[g] = static_cast<std::int32_t>(sum(total));  // Exact: at most 32 * 127.
   }
 }

@@ -209,6 +209,20 @@ static inline Ints u4_total(const U4Sum& s) {
   return s.total;
 }
 
+// values[i] of each byte i, 0 … 15.
+static inline Bytes lookup(Bytes indices, const std::int8_t* values) {
+  std::uint8_t bytes[sizeof indices];
+  std::memcpy(bytes, &indices, sizeof indices);
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(values[byte]);
+  Bytes found;
+  std::memcpy(&found, bytes, sizeof found);
+  return found;
+}
+// From signed bytes.
+static inline U8Weights u8_weights_of(Bytes q) {
+  return {q ^ broadcast(std::int32_t{-0x7F7F7F80})};
+}
+
 static inline void prefetch(const std::byte* p) {
   __builtin_prefetch(p, 0, 3);
 }
