@@ -1,6 +1,7 @@
 // The engine's loop and its door to other threads.
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -13,7 +14,8 @@ namespace {
 RequestLimits limits_of(const EngineOptions& options, const BlockPool& pool) {
   return {.vocabulary = options.vocabulary,
           .context_tokens = options.context_tokens,
-          .cache_tokens = std::size_t{pool.num_blocks()} * options.scheduler.block_tokens};
+          .cache_tokens = std::size_t{pool.num_blocks()} * options.scheduler.block_tokens,
+          .num_classes = options.scheduler.classes.size()};
 }
 
 }  // namespace
@@ -49,9 +51,19 @@ Engine::~Engine() {
   }
 }
 
+RequestLimits Engine::request_limits(ClassId id) const {
+  RequestLimits limits = request_limits_;
+  const std::vector<ServiceClass>& classes = options_.scheduler.classes;
+  if (id.index >= classes.size() || !classes[id.index].blocks_max) return limits;
+  limits.cache_tokens = std::min(limits.cache_tokens, std::size_t{*classes[id.index].blocks_max} *
+                                                          options_.scheduler.block_tokens);
+  return limits;
+}
+
 Result<TokenStream> Engine::submit(Request request) {
   request.id = RequestId{num_submitted_.fetch_add(1, std::memory_order_relaxed) + 1};
-  request = TRY(checked_request(std::move(request), request_limits_));
+  const RequestLimits limits = request_limits(request.service_class);
+  request = TRY(checked_request(std::move(request), limits));
   // A request without a seed of its own still gets one that is fixed from here on.
   if (!request.sampling.seed) request.sampling.seed = mix64(options_.seed + request.id.value);
   const std::size_t num_requests_max = options_.scheduler.num_requests_max;
@@ -62,7 +74,8 @@ Result<TokenStream> Engine::submit(Request request) {
                                                     " requests, the most that it takes"};
   }
   auto stream = std::make_shared<StreamState>(request, num_cancels_);
-  auto sequence = std::make_unique<Sequence>(std::move(request), options_.scheduler.block_tokens);
+  auto sequence =
+      std::make_unique<Sequence>(std::move(request), options_.scheduler.block_tokens, clock_.now());
   if (!inbox_.try_push(Submission{std::move(sequence), stream})) {
     num_live_.fetch_sub(1, std::memory_order_relaxed);
     return Error{ErrorCode::kUnavailable, "the engine is shutting down"};
@@ -127,7 +140,9 @@ void Engine::read_cancellations() {
 
 void Engine::run_plan(const StepPlan& plan) {
   result_.reset(plan.chunks.size());
+  const TimePoint begin = clock_.now();
   const Status status = runner_.run(plan, result_);
+  if (result_.elapsed == Duration{0}) result_.elapsed = clock_.now() - begin;
   if (status.ok()) {
     scheduler_.apply(result_);
   } else {

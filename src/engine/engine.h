@@ -61,7 +61,8 @@ class Engine {
   bool step();
 
   const Scheduler& scheduler() const { return scheduler_; }
-  const RequestLimits& request_limits() const { return request_limits_; }
+  // What a request of this class is held against.
+  RequestLimits request_limits(ClassId id) const;
 
  private:
   struct Submission {

@@ -8,8 +8,10 @@
 
 namespace millrace {
 
-FairShare::FairShare(std::span<const double> parts)
-    : counters_(parts.size(), 0.0), work_done_(parts.size(), 0) {
+FairShare::FairShare(std::span<const double> parts, std::uint64_t credit_max)
+    : credit_max_(static_cast<double>(credit_max)),
+      counters_(parts.size(), 0.0),
+      work_done_(parts.size(), 0) {
   CHECK(!parts.empty());
   CHECK(parts.size() <= kClassesMax);
   parts_.resize(parts.size());
@@ -39,10 +41,11 @@ std::optional<ClassId> FairShare::furthest_behind(ClassSet among) const {
 
 void FairShare::settle(ClassSet backlogged) {
   const std::optional<ClassId> least = furthest_behind(backlogged);
-  const double lift =
-      least ? counters_[least->index] : *std::max_element(counters_.begin(), counters_.end());
+  const double most = *std::max_element(counters_.begin(), counters_.end());
+  const double lift = least ? counters_[least->index] : most;
   for (std::uint32_t i = 0; i < counters_.size(); ++i) {
     if (!backlogged.contains(ClassId{i})) counters_[i] = std::max(counters_[i], lift);
+    counters_[i] = std::max(counters_[i], most - credit_max_ / parts_[i]);
   }
 }
 

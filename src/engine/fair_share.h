@@ -31,11 +31,13 @@ class ClassSet {
 // step. Otherwise it got all that it wanted, so it is owed nothing, and its counter is lifted
 // to the least of the backlogged ones; when nobody is backlogged all are lifted to the largest. So
 // neither idling nor a trickle of requests banks credit, and what a class borrowed while nobody
-// else wanted it costs it nothing later.
+// else wanted it costs it nothing later. And nobody is owed more than `credit_max` of work: a class
+// that lacks sequences rather than tokens cannot use what it is owed, and shall not keep others out
+// for long when that changes.
 class FairShare {
  public:
   // Each above 0, adding up to 1.
-  explicit FairShare(std::span<const double> parts);
+  FairShare(std::span<const double> parts, std::uint64_t credit_max);
 
   // From here on; what was charged stays.
   void set_parts(std::span<const double> parts);
@@ -54,6 +56,7 @@ class FairShare {
   void settle(ClassSet backlogged);
 
  private:
+  const double credit_max_;
   std::vector<double> parts_;
   std::vector<double> counters_;
   std::vector<std::uint64_t> work_done_;

@@ -15,6 +15,8 @@ constexpr ClassId kFirst{0};
 constexpr ClassId kSecond{1};
 constexpr std::array<double, 2> kParts = {0.7, 0.3};
 
+constexpr std::uint64_t kCreditMax = 10'000;
+
 ClassSet both() {
   ClassSet set;
   set.insert(kFirst);
@@ -33,7 +35,7 @@ TEST(ClassSet, HoldsWhatWasInserted) {
 }
 
 TEST(FairShare, SplitsWorkByShareWhateverTheSizesOfThePieces) {
-  FairShare shares(kParts);
+  FairShare shares(kParts, kCreditMax);
   Random random(1);
   std::uint64_t largest = 0;
   for (int i = 0; i < 10'000; ++i) {
@@ -52,7 +54,7 @@ TEST(FairShare, SplitsWorkByShareWhateverTheSizesOfThePieces) {
 }
 
 TEST(FairShare, AnIdleClassBanksNoCredit) {
-  FairShare shares(kParts);
+  FairShare shares(kParts, kCreditMax);
   ClassSet first_only;
   first_only.insert(kFirst);
   for (int i = 0; i < 1000; ++i) {
@@ -63,7 +65,7 @@ TEST(FairShare, AnIdleClassBanksNoCredit) {
 }
 
 TEST(FairShare, ATrickleThatIsServedAtOnceBanksNoCredit) {
-  FairShare shares(kParts);
+  FairShare shares(kParts, kCreditMax);
   ClassSet first_only;
   first_only.insert(kFirst);
   for (int i = 0; i < 1000; ++i) {
@@ -75,7 +77,7 @@ TEST(FairShare, ATrickleThatIsServedAtOnceBanksNoCredit) {
 }
 
 TEST(FairShare, BorrowingWhatNobodyWantsIsNoDebt) {
-  FairShare shares(kParts);
+  FairShare shares(kParts, kCreditMax);
   shares.charge(kSecond, 1'000'000);
   shares.settle({});
   EXPECT_EQ(shares.counter(kFirst), shares.counter(kSecond));
@@ -83,7 +85,7 @@ TEST(FairShare, BorrowingWhatNobodyWantsIsNoDebt) {
 }
 
 TEST(FairShare, WhatABackloggedClassIsOwedStays) {
-  FairShare shares(kParts);
+  FairShare shares(kParts, kCreditMax);
   shares.charge(kSecond, 300);
   shares.settle(both());
   EXPECT_EQ(shares.furthest_behind(both()), kFirst);
@@ -94,8 +96,19 @@ TEST(FairShare, WhatABackloggedClassIsOwedStays) {
   EXPECT_EQ(shares.furthest_behind({}), std::nullopt);
 }
 
+TEST(FairShare, NobodyIsOwedMoreThanTheMost) {
+  FairShare shares(kParts, kCreditMax);
+  shares.charge(kSecond, 1'000'000);
+  shares.settle(both());
+  EXPECT_EQ(shares.furthest_behind(both()), kFirst);
+  shares.charge(kFirst, kCreditMax - 1);
+  EXPECT_EQ(shares.furthest_behind(both()), kFirst);
+  shares.charge(kFirst, 2);
+  EXPECT_EQ(shares.furthest_behind(both()), kSecond);
+}
+
 TEST(FairShare, NewPartsHoldFromThenOn) {
-  FairShare shares(kParts);
+  FairShare shares(kParts, kCreditMax);
   shares.set_parts(std::array<double, 2>{0.5, 0.5});
   for (int i = 0; i < 1000; ++i) {
     shares.charge(*shares.furthest_behind(both()), 7);
@@ -105,7 +118,7 @@ TEST(FairShare, NewPartsHoldFromThenOn) {
 }
 
 TEST(FairShareDeathTest, APartOfNothingIsABug) {
-  EXPECT_DEATH(FairShare(std::array<double, 2>{1.0, 0.0}), "part > 0");
+  EXPECT_DEATH(FairShare(std::array<double, 2>{1.0, 0.0}, kCreditMax), "part > 0");
 }
 
 TEST(ServiceClasses, DefaultsAreSeventyThirty) {

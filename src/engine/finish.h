@@ -29,6 +29,7 @@ struct Finish {
   std::size_t num_prompt = 0;
   std::size_t num_generated = 0;  // the stop token counts: it took a step like any other
   std::size_t num_preemptions = 0;
+  std::size_t num_cached = 0;  // tokens of the prompt that were found in the cache
 };
 
 }  // namespace millrace

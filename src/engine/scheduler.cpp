@@ -1,4 +1,4 @@
-// The policy of one step, and the bookkeeping of what came of it.
+// A sequence's way through the scheduler: submitted, planned, applied, ended.
 #include "engine/scheduler.h"
 
 #include <algorithm>
@@ -12,69 +12,90 @@
 namespace millrace {
 namespace {
 
-Status check_count(const char* name, std::size_t found, std::size_t min, std::size_t max) {
-  if (found >= min && found <= max) return Ok{};
-  return Error{ErrorCode::kInvalidArgument, std::string(name) + " is " + std::to_string(found) +
-                                                ", expected " + std::to_string(min) + " to " +
-                                                std::to_string(max)};
+// Full steps of work that a class may be owed: ten to twenty seconds of most machines, and several
+// times what the sequences that run at once make counters differ by on their own.
+constexpr std::uint64_t kCreditSteps = 256;
+
+Error sampling_error(SampleOutcome outcome, std::size_t num_tokens) {
+  const std::string after = std::to_string(num_tokens) + " tokens";
+  if (outcome == SampleOutcome::kBadLogits) {
+    return {ErrorCode::kUnavailable, "the model gave logits that are not finite after " + after};
+  }
+  return {ErrorCode::kInvalidArgument,
+          "logit_bias and min_tokens leave no token to draw after " + after};
 }
 
 }  // namespace
 
-Status check_options(const SchedulerOptions& options) {
-  constexpr std::size_t kCountMax = 1 << 20;
-  TRY(check_count("num_requests_max", options.num_requests_max, 1, kCountMax));
-  TRY(check_count("num_sequences_max", options.num_sequences_max, 1, kCountMax));
-  TRY(check_count("step_tokens_max", options.step_tokens_max, options.num_sequences_max,
-                  kCountMax));
-  TRY(check_count("chunk_tokens_max", options.chunk_tokens_max, 1, kCountMax));
-  TRY(check_count("block_tokens", options.block_tokens, 1, kCountMax));
-  return Ok{};
-}
-
-std::size_t steps_bound(const SchedulerOptions& options, const Request& request) {
-  const std::size_t chunk_tokens =
-      std::min(options.chunk_tokens_max, options.step_tokens_max - options.num_sequences_max + 1);
-  const std::size_t num_tokens = request.prompt.size() + *request.max_tokens;
-  return static_cast<std::size_t>(ceil_div(num_tokens, chunk_tokens)) + *request.max_tokens;
-}
-
 Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
-    : options_(options), pool_(pool), by_id_(options.num_requests_max, nullptr) {
+    : options_(options),
+      pool_(pool),
+      index_(pool, options.block_tokens),
+      shares_(share_parts(options.classes), kCreditSteps * options.step_tokens_max),
+      by_id_(options.num_requests_max) {
   CHECK(check_options(options).ok());
   CHECK(options.num_requests_max <= std::numeric_limits<std::uint32_t>::max());
-  live_.reserve(options.num_requests_max);
+  classes_.reserve(options.classes.size());
+  for (std::size_t i = 0; i < options.classes.size(); ++i) {
+    classes_.emplace_back(options.num_requests_max, options.num_sequences_max);
+    elders_passed_max_.push_back(
+        elders_passed_max(options, ClassId{static_cast<std::uint32_t>(i)}));
+  }
   free_ids_.reserve(options.num_requests_max);
   for (std::size_t i = options.num_requests_max; i > 0; --i) {
     free_ids_.push_back(SequenceId{static_cast<std::uint32_t>(i - 1)});
   }
+  running_.reserve(options.num_sequences_max);
   plan_.chunks.reserve(options.num_sequences_max);
   plan_.preempted.reserve(options.num_sequences_max);
   events_.tokens.reserve(options.num_sequences_max);
+  events_.started.reserve(options.num_sequences_max);
   events_.finished.reserve(options.num_requests_max);
 }
 
 Scheduler::~Scheduler() {
-  for (const std::unique_ptr<Sequence>& sequence : live_) sequence->blocks.release_all(pool_);
+  for (Sequence* sequence : running_) index_.release_all(sequence->blocks);
 }
 
 SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence) {
   CHECK(sequence != nullptr);
   CHECK(!free_ids_.empty());
   CHECK(sequence->num_computed == 0);
-  CHECK(blocks_for_tokens(cache_tokens_max(sequence->request), options_.block_tokens) <=
-        pool_.num_blocks());
+  const ClassId class_id = sequence->request.service_class;
+  CHECK(class_id.index < classes_.size());
+  const std::size_t num_blocks =
+      blocks_for_tokens(cache_tokens_max(sequence->request), options_.block_tokens);
+  CHECK(num_blocks <= pool_.num_blocks());
+  CHECK(num_blocks <= options_.classes[class_id.index].blocks_max.value_or(pool_.num_blocks()));
   const SequenceId id = free_ids_.back();
   free_ids_.pop_back();
   CHECK(by_id_[id.index] == nullptr);
-  by_id_[id.index] = sequence.get();
   sequence->id = id;
   sequence->arrival = num_arrivals_++;
+  sequence->start_by = start_by_of(*sequence);
   if (const auto deadline = sequence->request.deadline) {
     earliest_deadline_ = std::min(earliest_deadline_.value_or(*deadline), *deadline);
   }
-  live_.push_back(std::move(sequence));
+  state_of(*sequence).waiting.insert(*sequence);
+  by_id_[id.index] = std::move(sequence);
+  ++num_live_;
   return id;
+}
+
+// Least slack first: when it must start to meet its class's target for the first token and its own
+// deadline. Not before it was submitted, so that it never goes before one that was submitted a
+// target's length earlier.
+TimePoint Scheduler::start_by_of(const Sequence& sequence) const {
+  TimePoint due = sequence.submitted +
+                  options_.classes[sequence.request.service_class.index].first_token_target;
+  if (sequence.request.deadline) due = std::min(due, *sequence.request.deadline);
+  StepShape prompt;
+  prompt.add_chunk(0, sequence.num_prompt());
+  const double prompt_seconds =
+      cost_model_.is_learned() ? std::min(cost_model_.predict(prompt), 1e6) : 0.0;
+  const auto needed =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(prompt_seconds));
+  return std::max(sequence.submitted, due - needed);
 }
 
 void Scheduler::end(Sequence& sequence, Finish finish) {
@@ -82,6 +103,7 @@ void Scheduler::end(Sequence& sequence, Finish finish) {
   finish.num_prompt = sequence.num_prompt();
   finish.num_generated = sequence.num_generated() + (finish.stop_token ? 1 : 0);
   finish.num_preemptions = sequence.num_preemptions;
+  finish.num_cached = sequence.num_cached.value_or(0);
   sequence.finish = std::move(finish);
   ++num_finishing_;
 }
@@ -95,13 +117,13 @@ void Scheduler::cancel(SequenceId id, Finish finish) {
 void Scheduler::expire(TimePoint now) {
   if (!earliest_deadline_ || now < *earliest_deadline_) return;
   earliest_deadline_.reset();
-  for (const std::unique_ptr<Sequence>& sequence : live_) {
-    const std::optional<TimePoint> deadline = sequence->request.deadline;
-    if (!deadline) continue;
-    if (now >= *deadline) {
+  for (const std::unique_ptr<Sequence>& sequence : by_id_) {
+    if (sequence == nullptr || !sequence->request.deadline) continue;
+    const TimePoint deadline = *sequence->request.deadline;
+    if (now >= deadline) {
       end(*sequence, {.reason = FinishReason::kDeadline});
     } else {
-      earliest_deadline_ = std::min(earliest_deadline_.value_or(*deadline), *deadline);
+      earliest_deadline_ = std::min(earliest_deadline_.value_or(deadline), deadline);
     }
   }
 }
@@ -109,137 +131,100 @@ void Scheduler::expire(TimePoint now) {
 void Scheduler::collect_finished() {
   if (num_finishing_ == 0) return;
   std::size_t num_kept = 0;
-  std::size_t num_running = 0;
-  for (std::size_t i = 0; i < live_.size(); ++i) {
-    if (!live_[i]->finish) {
-      if (i < num_running_) ++num_running;
-      if (num_kept != i) live_[num_kept] = std::move(live_[i]);
-      ++num_kept;
-      continue;
+  for (Sequence* sequence : running_) {
+    if (sequence->finish) {
+      retire(*sequence);
+    } else {
+      running_[num_kept++] = sequence;
     }
-    live_[i]->blocks.release_all(pool_);
-    by_id_[live_[i]->id.index] = nullptr;
-    events_.finished.push_back(std::move(live_[i]));
-    CHECK(num_finishing_ > 0);
-    --num_finishing_;
+  }
+  running_.resize(num_kept);
+  if (num_finishing_ == 0) return;
+  for (ClassState& state : classes_) {
+    for (Sequence* sequence : state.waiting.sequences()) {
+      if (sequence->finish) retire(*sequence);
+    }
+    // What they point to is kept in events_ until it is cleared.
+    state.waiting.erase_finished();
   }
   CHECK(num_finishing_ == 0);
-  live_.resize(num_kept);
-  num_running_ = num_running;
+}
+
+// The caller drops it from where it ran or waited.
+void Scheduler::retire(Sequence& sequence) {
+  if (sequence.is_running) give_back(sequence);
+  if (elder_ == &sequence) elder_ = nullptr;
+  CHECK(num_finishing_ > 0);
+  --num_finishing_;
+  --num_live_;
+  events_.finished.push_back(std::move(by_id_[sequence.id.index]));
 }
 
 const StepPlan& Scheduler::plan(TimePoint now) {
   CHECK(!plan_is_open_);
   expire(now);
   collect_finished();
+  if (last_plan_time_) {
+    for (ClassState& state : classes_) {
+      if (!state.waiting.empty()) state.start_pace.add(0, now - *last_plan_time_);
+    }
+  }
+  last_plan_time_ = now;
   plan_.clear();
+  budget_ = {};
+  choose_elder();
+  reclaim();
+  make_room();
   plan_decodes();
-  plan_prompts();
-  admit();
+  deal_prompts();
+  settle();
   CHECK(plan_.num_tokens <= options_.step_tokens_max);
-  CHECK(plan_.chunks.empty() == live_.empty());  // Whoever is oldest always moves on.
+  CHECK(plan_.chunks.empty() == (num_live_ == 0));  // The elder always moves on.
   plan_is_open_ = !plan_.chunks.empty();
   return plan_;
-}
-
-void Scheduler::plan_decodes() {
-  for (std::size_t i = 0; i < num_running_; ++i) {
-    Sequence& sequence = *live_[i];
-    if (sequence.num_remaining() != 1) continue;
-    while (i < num_running_ && !try_grow(sequence)) preempt_youngest();
-    if (i < num_running_) add_chunk(sequence, 1);
-  }
-}
-
-void Scheduler::plan_prompts() {
-  for (std::size_t i = 0; i < num_running_; ++i) {
-    const std::size_t num_left = options_.step_tokens_max - plan_.num_tokens;
-    if (num_left == 0) return;
-    const std::size_t num_remaining = live_[i]->num_remaining();
-    if (num_remaining == 1) continue;
-    add_chunk(*live_[i], std::min({num_remaining, num_left, options_.chunk_tokens_max}));
-  }
-}
-
-void Scheduler::admit() {
-  if (!plan_.preempted.empty()) return;  // The pool has just been too small.
-  while (num_running_ < live_.size() && num_running_ < options_.num_sequences_max) {
-    const std::size_t num_left = options_.step_tokens_max - plan_.num_tokens;
-    Sequence& sequence = *live_[num_running_];
-    if (num_left == 0 || !can_admit(sequence)) return;
-    CHECK(sequence.num_computed == 0);
-    CHECK(sequence.blocks.try_extend(
-        pool_, blocks_for_tokens(sequence.num_tokens(), options_.block_tokens)));
-    ++num_running_;
-    add_chunk(sequence, std::min({sequence.num_remaining(), num_left, options_.chunk_tokens_max}));
-  }
-}
-
-bool Scheduler::can_admit(const Sequence& sequence) const {
-  const std::size_t num_needed = blocks_for_tokens(sequence.num_tokens(), options_.block_tokens);
-  // Room for everybody, the new one included, to grow by one block before anybody is preempted.
-  const std::size_t num_reserved = num_running_ == 0 ? 0 : num_running_ + 1;
-  return num_needed + num_reserved <= pool_.num_free();
-}
-
-bool Scheduler::try_grow(Sequence& sequence) {
-  const std::size_t num_needed = blocks_for_tokens(sequence.num_tokens(), options_.block_tokens);
-  return sequence.blocks.try_extend(pool_, std::max(num_needed, sequence.blocks.num_blocks()));
-}
-
-void Scheduler::preempt_youngest() {
-  CHECK(num_running_ > 1);  // The oldest fits the pool alone.
-  Sequence& sequence = *live_[num_running_ - 1];
-  sequence.blocks.release_all(pool_);
-  sequence.num_computed = 0;
-  ++sequence.num_preemptions;
-  --num_running_;
-  plan_.preempted.push_back(&sequence);
-}
-
-void Scheduler::add_chunk(const Sequence& sequence, std::size_t num_tokens) {
-  CHECK(num_tokens > 0);
-  const PlannedChunk chunk{.sequence = &sequence,
-                           .num_computed = sequence.num_computed,
-                           .num_tokens = num_tokens,
-                           .samples = num_tokens == sequence.num_remaining()};
-  CHECK(chunk.num_computed + num_tokens <= sequence.blocks.num_blocks() * options_.block_tokens);
-  plan_.chunks.push_back(chunk);
-  plan_.num_tokens += num_tokens;
-  if (chunk.samples) ++plan_.num_samples;
 }
 
 void Scheduler::apply(const StepResult& result) {
   CHECK(plan_is_open_);
   CHECK(result.samples.size() == plan_.chunks.size());
   plan_is_open_ = false;
+  if (result.elapsed > Duration{0}) cost_model_.observe(plan_.shape, seconds(result.elapsed));
   for (std::size_t i = 0; i < plan_.chunks.size(); ++i) {
     const PlannedChunk& chunk = plan_.chunks[i];
     Sequence& sequence = *by_id_[chunk.sequence->id.index];
     CHECK(&sequence == chunk.sequence);
     CHECK(sequence.num_computed == chunk.num_computed);
     sequence.num_computed += chunk.num_tokens;
+    publish(sequence);
     if (chunk.samples) take_token(sequence, i, result.samples[i]);
   }
   collect_finished();
+}
+
+void Scheduler::publish(Sequence& sequence) {
+  if (options_.prefix_reuse == PrefixReuse::kOff) return;
+  const std::size_t num_full = sequence.num_computed / options_.block_tokens;
+  if (sequence.num_published >= num_full) return;
+  extend_prefix_hashes(sequence.request.salt, sequence.tokens, options_.block_tokens,
+                       sequence.prefix_hashes);
+  const ServiceClass& service_class = options_.classes[sequence.request.service_class.index];
+  for (; sequence.num_published < num_full; ++sequence.num_published) {
+    index_.publish(sequence.prefix_key(), sequence.num_published, service_class.cache_priority,
+                   sequence.blocks);
+  }
 }
 
 void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledToken& sample) {
   CHECK(sample.outcome != SampleOutcome::kNone);
   const Request& request = sequence.request;
   if (sample.outcome != SampleOutcome::kToken) {
-    const char* what = sample.outcome == SampleOutcome::kBadLogits
-                           ? "the model gave logits that are not finite after "
-                           : "logit_bias and min_tokens leave no token to draw after ";
-    const ErrorCode code = sample.outcome == SampleOutcome::kBadLogits
-                               ? ErrorCode::kUnavailable
-                               : ErrorCode::kInvalidArgument;
     end(sequence, {.reason = FinishReason::kError,
-                   .error = Error{code, what + std::to_string(sequence.num_tokens()) + " tokens"}});
+                   .error = sampling_error(sample.outcome, sequence.num_tokens())});
     return;
   }
   // The caller may have cancelled it while the step ran: then the token is dropped.
   if (sequence.finish) return;
+  ++state_of(sequence).counts.num_output_tokens;
   const auto& stops = request.stop_ids;
   if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
     end(sequence, {.reason = FinishReason::kStop, .stop_token = sample.token});
@@ -267,26 +252,62 @@ void Scheduler::clear_events() {
     free_ids_.push_back(sequence->id);
   }
   events_.tokens.clear();
+  events_.started.clear();
   events_.finished.clear();
+}
+
+ClassStatus Scheduler::class_status(ClassId id) const {
+  CHECK(id.index < classes_.size());
+  const ClassState& state = classes_[id.index];
+  return {.num_waiting = state.waiting.size(),
+          .num_running = state.num_running,
+          .num_blocks = state.num_blocks,
+          .share_part = shares_.part(id),
+          .work_done = shares_.work_done(id),
+          .start_tokens_per_second = state.start_pace.tokens_per_second(),
+          .counts = state.counts};
 }
 
 void Scheduler::check_invariants() const {
   pool_.check_invariants();
-  CHECK(num_running_ <= live_.size());
-  CHECK(num_running_ <= options_.num_sequences_max);
-  std::size_t num_held = 0;
-  for (std::size_t i = 0; i < live_.size(); ++i) {
-    const Sequence& sequence = *live_[i];
-    CHECK(by_id_[sequence.id.index] == &sequence);
-    CHECK(i == 0 || live_[i - 1]->arrival < sequence.arrival);
-    CHECK(sequence.num_computed < sequence.num_tokens());
-    CHECK(sequence.num_computed <= sequence.blocks.num_blocks() * options_.block_tokens);
-    CHECK(i < num_running_ || sequence.blocks.num_blocks() == 0);
-    for (const BlockId block : sequence.blocks.blocks()) CHECK(pool_.num_holders(block) == 1);
-    num_held += sequence.blocks.num_blocks();
+  index_.check_invariants();
+  CHECK(running_.size() <= options_.num_sequences_max);
+  std::vector<std::uint32_t> num_holders(pool_.num_blocks(), 0);
+  std::vector<std::size_t> num_running(classes_.size(), 0);
+  std::vector<std::size_t> num_blocks(classes_.size(), 0);
+  for (const Sequence* sequence : running_) {
+    CHECK(by_id_[sequence->id.index].get() == sequence);
+    CHECK(sequence->is_running);
+    CHECK(sequence->num_computed < sequence->num_tokens());
+    CHECK(sequence->num_computed <= sequence->blocks.num_blocks() * options_.block_tokens);
+    CHECK(sequence->num_published <= sequence->num_computed / options_.block_tokens);
+    const std::size_t class_index = sequence->request.service_class.index;
+    ++num_running[class_index];
+    num_blocks[class_index] += sequence->blocks.num_blocks();
+    for (const BlockId block : sequence->blocks.blocks()) ++num_holders[block.index];
   }
-  CHECK(num_held == pool_.num_used());  // With one holder each: no leak, and no block held twice.
-  CHECK(live_.size() + free_ids_.size() + events_.finished.size() == options_.num_requests_max);
+  std::size_t num_waiting = 0;
+  for (std::size_t i = 0; i < classes_.size(); ++i) {
+    CHECK(classes_[i].num_running == num_running[i]);
+    CHECK(classes_[i].num_blocks == num_blocks[i]);
+    CHECK(num_blocks[i] <= options_.classes[i].blocks_max.value_or(UINT32_MAX));
+    const std::vector<Sequence*>& waiting = classes_[i].waiting.sequences();
+    num_waiting += waiting.size();
+    for (std::size_t j = 0; j < waiting.size(); ++j) {
+      CHECK(by_id_[waiting[j]->id.index].get() == waiting[j]);
+      CHECK(!waiting[j]->is_running);
+      CHECK(waiting[j]->num_computed == 0);
+      CHECK(waiting[j]->blocks.num_blocks() == 0);
+      CHECK(j == 0 || waiting[j]->goes_before(*waiting[j - 1]));
+    }
+  }
+  CHECK(num_waiting + running_.size() == num_live_);
+  CHECK(num_live_ + free_ids_.size() + events_.finished.size() == options_.num_requests_max);
+  // Every reference is a table's or the index's: no leak, and no block in two hands unknown.
+  for (std::uint32_t i = 0; i < pool_.num_blocks(); ++i) {
+    const std::uint32_t of_index = index_.contains(BlockId{i}) ? 1 : 0;
+    CHECK(pool_.num_holders(BlockId{i}) == num_holders[i] + of_index);
+  }
 }
 
 }  // namespace millrace

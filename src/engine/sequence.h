@@ -12,6 +12,7 @@
 #include "engine/finish.h"
 #include "engine/request.h"
 #include "memory/block_table.h"
+#include "memory/prefix_index.h"
 
 namespace millrace {
 
@@ -19,23 +20,34 @@ namespace millrace {
 // the engine thread only. Two integers say where it is: num_computed tokens have their keys and
 // values in the cache, num_tokens() are known. There is no prefill or decode state.
 struct Sequence {
-  // The request has passed checked_request.
-  Sequence(Request asked, std::size_t block_tokens)
+  // The request has passed checked_request; `when` it was submitted.
+  Sequence(Request asked, std::size_t block_tokens, TimePoint when)
       : request(std::move(asked)),
+        submitted(when),
         blocks(blocks_for_tokens(cache_tokens_max(request), block_tokens)) {
-    tokens.reserve(request.prompt.size() + *request.max_tokens);
+    const std::size_t num_tokens_max = request.prompt.size() + *request.max_tokens;
+    tokens.reserve(num_tokens_max);
     tokens.assign(request.prompt.begin(), request.prompt.end());
+    prefix_hashes.reserve(num_tokens_max / block_tokens);
+    extend_prefix_hashes(request.salt, tokens, block_tokens, prefix_hashes);
   }
 
   const Request request;
+  const TimePoint submitted;
   std::vector<TokenId> tokens;  // the prompt, then what was generated
   std::size_t num_computed = 0;
   BlockTable blocks;
+  std::vector<std::uint64_t> prefix_hashes;  // of the full blocks of `tokens`
+  std::size_t num_published = 0;             // of its blocks, the first that the index knows
 
   SequenceId id;              // below num_requests_max; free again when the sequence has ended
-  std::uint64_t arrival = 0;  // rises with each submission; smaller goes first
+  std::uint64_t arrival = 0;  // rises with each submission; breaks ties of start_by
+  // When it should run to keep its class's or its own time; the earliest goes first in its class.
+  TimePoint start_by{};
+  bool is_running = false;
   std::size_t num_preemptions = 0;
-  std::optional<Finish> finish;  // set once, when the end is known
+  std::optional<std::size_t> num_cached;  // tokens found in the cache when it first ran
+  std::optional<Finish> finish;           // set once, when the end is known
 
   std::size_t num_tokens() const { return tokens.size(); }
   std::size_t num_prompt() const { return request.prompt.size(); }
@@ -43,6 +55,11 @@ struct Sequence {
   std::size_t num_remaining() const {
     CHECK(num_computed <= tokens.size());
     return tokens.size() - num_computed;
+  }
+  PrefixKey prefix_key() const { return {request.salt, tokens, prefix_hashes}; }
+  // Its class's order.
+  bool goes_before(const Sequence& other) const {
+    return start_by != other.start_by ? start_by < other.start_by : arrival < other.arrival;
   }
 };
 

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/token_id.h"
 #include "engine/sampling_params.h"
 #include "engine/sequence.h"
+#include "engine/step_shape.h"
 
 namespace millrace {
 
@@ -23,15 +25,16 @@ struct PlannedChunk {
 };
 
 struct StepPlan {
-  std::vector<PlannedChunk>
-      chunks;  // decodes, then prompts, then newly admitted ones; each by arrival
-  std::vector<const Sequence*> preempted;  // lost their blocks to older ones; wait again
+  std::vector<PlannedChunk> chunks;        // decodes, then chunks of prompts as they were dealt
+  std::vector<const Sequence*> preempted;  // lost their blocks to others; wait again
+  StepShape shape;                         // of all chunks
   std::size_t num_tokens = 0;              // sum over chunks
   std::size_t num_samples = 0;             // chunks that draw a token
 
   void clear() {
     chunks.clear();
     preempted.clear();
+    shape = {};
     num_tokens = 0;
     num_samples = 0;
   }
@@ -60,6 +63,8 @@ struct SampledToken {
 struct StepResult {
   std::vector<SampledToken> samples;
   std::vector<TokenLogprob> top;  // [chunks, kTopLogprobsMax], likeliest first
+  // How long the step ran, as whoever ran it measured; 0 when nobody did.
+  Duration elapsed{0};
 
   explicit StepResult(std::size_t num_chunks_max) {
     samples.reserve(num_chunks_max);
@@ -68,6 +73,7 @@ struct StepResult {
   void reset(std::size_t num_chunks) {
     samples.assign(num_chunks, SampledToken{});
     top.resize(num_chunks * kTopLogprobsMax);
+    elapsed = Duration{0};
   }
   std::span<TokenLogprob> top_space(std::size_t chunk) {
     return std::span(top).subspan(chunk * kTopLogprobsMax, kTopLogprobsMax);

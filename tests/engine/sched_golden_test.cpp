@@ -4,14 +4,17 @@
 // the whole file must come out as it was. UPDATE_GOLDEN=1 rewrites the files instead.
 //
 //   pool   blocks=N block_tokens=N          first line
-//   step   tokens_max=N [sequences_max=N] [chunk_tokens_max=N] [requests_max=N]
-//   arrive NAME prompt=N [max=N] [deadline_ms=N]     -> "refuse NAME message" when it never fits
+//   class  NAME share=N [blocks_max=N] [target_ms=N]   before step; without any there is one
+//   step   tokens_max=N [sequences_max=N] [chunk_tokens_max=N] [requests_max=N] [reclaim=N]
+//   arrive NAME prompt=N [max=N] [deadline_ms=N] [class=N] [like=N]
+//                                            -> "refuse NAME message" when it never fits; prompts
+//                                            differ from the first token on unless `like` is equal
 //   wait   ms=N                              time passes
 //   finish NAME | cancel NAME                ends before the next plan
 //   plan                                     -> chunks NAME:computed+tokens, "preempt NAME"
 //                                            -> "end NAME reason" for those that ended by
 //                                            themselves
-//   free                                     -> number of free blocks
+//   free                                     -> number of blocks that are free or idle
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -59,9 +62,10 @@ class Story {
     const std::string& command = words[0];
     if (command == "end" || command == "refuse") return;  // outputs, written when they come about
     if (command == "plan") return plan();
-    if (command == "free") return emit("free", std::to_string(pool_->num_free()));
+    if (command == "free") return emit("free", num_available());
     out_ += line + "\n";
     if (command == "pool") return make_pool(words);
+    if (command == "class") return add_class(words);
     if (command == "step") return make_scheduler(words);
     if (command == "arrive") return arrive(words);
     if (command == "wait") return clock_.advance(std::chrono::milliseconds(number(words, "ms")));
@@ -91,7 +95,25 @@ class Story {
     options_.block_tokens = number(words, "block_tokens");
   }
 
+  void add_class(const Words& words) {
+    ServiceClass& service_class = options_.classes.emplace_back();
+    service_class.name = words.at(1);
+    service_class.share = static_cast<double>(number(words, "share"));
+    if (const auto blocks_max = find_number(words, "blocks_max")) {
+      service_class.blocks_max = static_cast<std::uint32_t>(*blocks_max);
+    }
+    if (const auto ms = find_number(words, "target_ms")) {
+      service_class.first_token_target = std::chrono::milliseconds(*ms);
+    }
+  }
+
+  std::string num_available() const {
+    return std::to_string(scheduler_->prefix_index().num_available());
+  }
+
   void make_scheduler(const Words& words) {
+    if (options_.classes.empty()) options_.classes.emplace_back().name = "all";
+    options_.reclaim_steps = find_number(words, "reclaim").value_or(options_.reclaim_steps);
     options_.step_tokens_max = number(words, "tokens_max");
     options_.num_sequences_max = find_number(words, "sequences_max")
                                      .value_or(std::min<std::size_t>(4, options_.step_tokens_max));
@@ -104,20 +126,30 @@ class Story {
 
   void arrive(const Words& words) {
     Request request;
-    request.prompt.resize(number(words, "prompt"));
+    constexpr TokenId kLikeBase = 500;
+    const auto like = find_number(words, "like");
+    const auto token =
+        like ? kLikeBase + static_cast<TokenId>(*like) : static_cast<TokenId>(1 + num_arrived_++);
+    request.prompt.assign(number(words, "prompt"), token);
+    request.service_class.index =
+        static_cast<std::uint32_t>(find_number(words, "class").value_or(0));
     request.max_tokens = find_number(words, "max");
     if (const auto ms = find_number(words, "deadline_ms")) {
       request.deadline = clock_.now() + std::chrono::milliseconds(*ms);
     }
     constexpr std::size_t kContext = 1000;
-    auto checked = checked_request(std::move(request),
-                                   {.vocabulary = 1,
-                                    .context_tokens = kContext,
-                                    .cache_tokens = pool_->num_blocks() * options_.block_tokens});
+    const std::size_t num_blocks = std::min(
+        pool_->num_blocks(),
+        options_.classes[request.service_class.index].blocks_max.value_or(pool_->num_blocks()));
+    auto checked =
+        checked_request(std::move(request), {.vocabulary = 1000,
+                                             .context_tokens = kContext,
+                                             .cache_tokens = num_blocks * options_.block_tokens,
+                                             .num_classes = options_.classes.size()});
     const std::string& name = words.at(1);
     if (!checked.ok()) return emit("refuse", name + " " + checked.error().message);
-    const SequenceId id = scheduler_->submit(
-        std::make_unique<Sequence>(std::move(checked).value(), options_.block_tokens));
+    const SequenceId id = scheduler_->submit(std::make_unique<Sequence>(
+        std::move(checked).value(), options_.block_tokens, clock_.now()));
     ids_[name] = id;
     names_[id.index] = name;
   }
@@ -155,11 +187,12 @@ class Story {
   }
 
   ManualClock clock_;
-  SchedulerOptions options_;
+  SchedulerOptions options_{.classes = {}};
   std::unique_ptr<BlockPool> pool_;
   std::unique_ptr<Scheduler> scheduler_;
   std::map<std::string, SequenceId> ids_;
   std::map<std::uint32_t, std::string> names_;
+  std::size_t num_arrived_ = 0;
   std::vector<std::string> told_;  // ended by a command, so their end is no news
   std::string out_;
 };

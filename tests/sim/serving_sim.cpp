@@ -24,11 +24,29 @@ struct World {
   double arrival_chance = 0;
   double failure_chance = 0;
   double deadline_chance = 0;
+  double step_seconds = 0;
+  double reuse_chance = 0;  // that a prompt begins like one before it
   std::size_t prompt_max = 0;
   std::size_t generated_max = 0;
   std::uint64_t shutdown_at_step = UINT64_MAX;
   Shutdown shutdown = Shutdown::kDrain;
 };
+
+// One to three classes with all sorts of shares, targets and caps.
+std::vector<ServiceClass> draw_classes(Random& random, std::uint32_t num_blocks) {
+  std::vector<ServiceClass> classes(random.between(1, 3));
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    classes[i].name = std::to_string(i);
+    classes[i].share = 0.05 + random.uniform();
+    classes[i].first_token_target = std::chrono::milliseconds(random.between(1, 200));
+    if (random.chance(0.3)) classes[i].token_target = std::chrono::milliseconds(20);
+    if (random.chance(0.2)) {
+      classes[i].blocks_max = static_cast<std::uint32_t>(random.between(1, num_blocks));
+    }
+    classes[i].cache_priority = static_cast<std::uint8_t>(random.below(3));
+  }
+  return classes;
+}
 
 World draw_world(Random& random) {
   World world;
@@ -45,10 +63,16 @@ World draw_world(Random& random) {
   const std::size_t slots = random.between(4, random.chance(0.5) ? 60 : 400);
   world.num_blocks =
       static_cast<std::uint32_t>(std::max<std::size_t>(1, slots / scheduler.block_tokens));
+  scheduler.classes = draw_classes(random, world.num_blocks);
+  scheduler.prompt_tokens_min = random.between(1, 16);
+  scheduler.reclaim_steps = random.between(1, 8);
+  if (random.chance(0.2)) scheduler.prefix_reuse = PrefixReuse::kOff;
+  if (random.chance(0.5)) world.step_seconds = 0.02 * random.uniform();
   world.num_requests = random.between(1, 40);
   world.arrival_chance = random.chance(0.3) ? 1.0 : 0.02 + random.uniform() * 0.5;
   world.failure_chance = random.chance(0.3) ? 0.05 : 0.0;
   world.deadline_chance = random.chance(0.3) ? 0.3 : 0.0;
+  world.reuse_chance = random.chance(0.7) ? 0.8 : 0.0;
   // Most requests fit the context and the pool, some do not; short prompts with long answers are
   // what preemption is made of.
   const std::size_t fitting = std::min(world.engine.context_tokens, slots);
@@ -73,10 +97,13 @@ class Simulation {
                  .block_tokens = world_.engine.scheduler.block_tokens,
                  .vocabulary = world_.engine.vocabulary,
                  .failure_chance = world_.failure_chance,
+                 .step_seconds = world_.step_seconds,
                  .fault = options.fault,
                  .pool = &pool_,
                  .trace = &g_trace}),
-        engine_(MUST(Engine::create(world_.engine, pool_, runner_, clock_))) {}  // drawn in limits
+        engine_(MUST(Engine::create(world_.engine, pool_, runner_, clock_))) {  // drawn in limits
+    runner_.watch(engine_->scheduler().prefix_index());
+  }
 
   SimReport run();
 
@@ -84,6 +111,8 @@ class Simulation {
   void arrive();
   Request draw_request();
   void submit_one();
+  void note_order(SimClient& client);
+  std::uint64_t ends_by_step(const SimClient& client) const;
   void step();
   void finish();
   void fail(const std::string& what) {
@@ -101,13 +130,28 @@ class Simulation {
   std::unique_ptr<Engine> engine_;
   std::vector<SimClient> clients_;
   std::size_t num_arrived_ = 0;
+  std::uint64_t num_steps_max_ = 0;  // of any request as the elder
   SimReport report_;
 };
 
 Request Simulation::draw_request() {
   Request request;
   const std::size_t num_prompt = random_.below(40) == 0 ? 0 : random_.between(1, world_.prompt_max);
-  for (std::size_t i = 0; i < num_prompt; ++i) {
+  request.service_class.index =
+      static_cast<std::uint32_t>(random_.below(world_.engine.scheduler.classes.size()));
+  if (random_.below(200) == 0) request.service_class.index = 3;  // there is none
+  request.salt.low = random_.below(8) == 0 ? 1 : 0;
+  if (!clients_.empty() && num_prompt > 0 && random_.chance(world_.reuse_chance)) {
+    // A conversation that returns, or a part of it.
+    const SimClient& before = clients_[random_.below(clients_.size())];
+    request.prompt = before.request.prompt;
+    request.prompt.insert(request.prompt.end(), before.solo.tokens.begin(),
+                          before.solo.tokens.end());
+    if (random_.chance(0.3)) request.prompt.resize(random_.between(1, request.prompt.size()));
+    if (random_.chance(0.8)) request.salt = before.request.salt;
+  }
+  const std::size_t num_new = request.prompt.empty() ? num_prompt : random_.below(8);
+  for (std::size_t i = 0; i < num_new; ++i) {
     request.prompt.push_back(static_cast<TokenId>(random_.below(world_.engine.vocabulary)));
   }
   if (random_.chance(0.8)) request.max_tokens = random_.between(1, world_.generated_max);
@@ -131,8 +175,8 @@ std::size_t Simulation::num_live() const {
 
 void Simulation::submit_one() {
   const Request request = draw_request();
-  const SchedulerOptions& scheduler = world_.engine.scheduler;
-  const Result<Request> checked = checked_request(request, engine_->request_limits());
+  const Result<Request> checked =
+      checked_request(request, engine_->request_limits(request.service_class));
   Result<TokenStream> stream = engine_->submit(request);
   if (!stream.ok()) {
     ++report_.num_refused;
@@ -158,11 +202,40 @@ void Simulation::submit_one() {
                              : ClientHabit::kCancels;
   client.leaves_at_step = report_.num_steps + random_.below(40);
   client.solo = solo_run(client.request, options_.seed, world_.engine.vocabulary);
-  client.ends_by_step = report_.num_steps + steps_bound(scheduler, client.request);
-  for (const SimClient& other : clients_) {
-    if (other.is_live) client.ends_by_step += steps_bound(scheduler, other.request);
-  }
+  note_order(client);
   clients_.push_back(std::move(client));
+}
+
+// The bound: whoever is the elder is done in steps_bound, and an elder of its class is followed by
+// at most elders_between_max others before the next of its class. Ahead of a request may go those
+// of its class that are live when it comes, and those that come within its class's target for the
+// first token, since start_by lies between submission and that.
+void Simulation::note_order(SimClient& client) {
+  const SchedulerOptions& scheduler = world_.engine.scheduler;
+  const std::uint64_t num_steps = steps_bound(scheduler, client.request);
+  const ClassId id = client.request.service_class;
+  client.submitted_at_step = report_.num_steps;
+  client.submitted = clock_.now();
+  client.num_ahead = 1;
+  client.num_steps_ahead = num_steps;
+  num_steps_max_ = std::max(num_steps_max_, num_steps);
+  const Duration target = scheduler.classes[id.index].first_token_target;
+  for (SimClient& other : clients_) {
+    if (!other.is_live || other.request.service_class != id) continue;
+    ++client.num_ahead;
+    client.num_steps_ahead += steps_bound(scheduler, other.request);
+    if (client.submitted >= other.submitted + target) continue;
+    ++other.num_ahead;
+    other.num_steps_ahead += num_steps;
+  }
+}
+
+std::uint64_t Simulation::ends_by_step(const SimClient& client) const {
+  const SchedulerOptions& scheduler = world_.engine.scheduler;
+  const std::uint64_t between = elders_between_max(scheduler, client.request.service_class);
+  const std::uint64_t first = scheduler.classes.size() > 1 ? 1 : 0;  // in office when it came
+  return client.submitted_at_step + client.num_steps_ahead +
+         (client.num_ahead * between + first) * num_steps_max_;
 }
 
 void Simulation::arrive() {
@@ -187,16 +260,22 @@ void Simulation::step() {
   report_.num_preemptions += engine_->scheduler().last_plan().preempted.size();
   for (SimClient& client : clients_) {
     client.behave(report_.num_steps, random_);
-    if (client.is_live && client.stream && report_.num_steps >= client.ends_by_step) {
+    if (client.is_live && client.stream && report_.num_steps >= ends_by_step(client)) {
       fail("request " + std::to_string(client.request.id.value) + " starved beyond step " +
-           std::to_string(client.ends_by_step));
+           std::to_string(ends_by_step(client)));
     }
   }
 }
 
 void Simulation::finish() {
   if (engine_->scheduler().num_live() != 0) fail("requests are left over");
-  if (pool_.num_free() != pool_.num_blocks()) fail("blocks are left over");
+  const PrefixIndex& index = engine_->scheduler().prefix_index();
+  if (pool_.num_used() != index.num_idle()) fail("blocks are left over");
+  for (std::uint32_t i = 0; i < world_.engine.scheduler.classes.size(); ++i) {
+    const ClassStatus status = engine_->scheduler().class_status(ClassId{i});
+    report_.num_reclaims += status.counts.num_reclaims;
+    report_.num_cached_tokens += status.counts.num_cached_tokens;
+  }
   for (SimClient& client : clients_) {
     if (!client.stream) continue;
     while (client.take()) {

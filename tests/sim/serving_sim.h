@@ -21,6 +21,8 @@ struct SimReport {
   std::uint64_t num_requests = 0;  // accepted
   std::uint64_t num_refused = 0;
   std::uint64_t num_preemptions = 0;
+  std::uint64_t num_reclaims = 0;
+  std::uint64_t num_cached_tokens = 0;
   std::uint64_t num_slots_checked = 0;
   std::uint64_t num_ends[5] = {};  // by FinishReason; streams that were dropped are not counted
   std::string failure;             // empty when all is well

@@ -1,6 +1,7 @@
 // Runs simulations by seed and prints what they did; a failure prints its seed and trace.
 //
-//   serving_sim --seed=N [--seeds=COUNT] [--fault=lost-reference|leak|wrong-slot|skipped-write]
+//   serving_sim --seed=N [--seeds=COUNT]
+//   [--fault=lost-reference|leak|wrong-slot|skipped-write|stale-prefix]
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -37,6 +38,7 @@ SimFault fault_of(std::string_view name) {
   if (name == "leak") return SimFault::kLeak;
   if (name == "wrong-slot") return SimFault::kWrongSlot;
   if (name == "skipped-write") return SimFault::kSkippedWrite;
+  if (name == "stale-prefix") return SimFault::kStalePrefix;
   return SimFault::kNone;
 }
 
@@ -61,13 +63,15 @@ int run(int argc, char** argv) {
     sum.num_requests += report.num_requests;
     sum.num_refused += report.num_refused;
     sum.num_preemptions += report.num_preemptions;
+    sum.num_reclaims += report.num_reclaims;
+    sum.num_cached_tokens += report.num_cached_tokens;
     sum.num_slots_checked += report.num_slots_checked;
     for (int end = 0; end < 5; ++end) sum.num_ends[end] += report.num_ends[end];
   }
   std::printf(
       "%llu seeds: %llu steps, %llu requests (%llu stop, %llu length, %llu cancelled, %llu "
-      "deadline, "
-      "%llu error), %llu refused, %llu preemptions, %llu slots checked\n",
+      "deadline, %llu error), %llu refused, %llu preemptions, %llu reclaims, %llu cached tokens, "
+      "%llu slots checked\n",
       static_cast<unsigned long long>(num_seeds), static_cast<unsigned long long>(sum.num_steps),
       static_cast<unsigned long long>(sum.num_requests),
       static_cast<unsigned long long>(sum.num_ends[0]),
@@ -77,6 +81,8 @@ int run(int argc, char** argv) {
       static_cast<unsigned long long>(sum.num_ends[4]),
       static_cast<unsigned long long>(sum.num_refused),
       static_cast<unsigned long long>(sum.num_preemptions),
+      static_cast<unsigned long long>(sum.num_reclaims),
+      static_cast<unsigned long long>(sum.num_cached_tokens),
       static_cast<unsigned long long>(sum.num_slots_checked));
   return EXIT_SUCCESS;
 }

@@ -20,12 +20,16 @@ TEST(ServingSim, EveryPromiseHoldsOverManySeeds) {
     sum.num_requests += report.num_requests;
     sum.num_refused += report.num_refused;
     sum.num_preemptions += report.num_preemptions;
+    sum.num_reclaims += report.num_reclaims;
+    sum.num_cached_tokens += report.num_cached_tokens;
     for (int end = 0; end < 5; ++end) sum.num_ends[end] += report.num_ends[end];
   }
   // The seeds reach what they are there for.
   EXPECT_GT(sum.num_requests, 1000u);
   EXPECT_GT(sum.num_refused, 100u);
   EXPECT_GT(sum.num_preemptions, 100u);
+  EXPECT_GT(sum.num_reclaims, 20u);
+  EXPECT_GT(sum.num_cached_tokens, 1000u);
   for (const std::uint64_t num_ends : sum.num_ends) EXPECT_GT(num_ends, 20u);
 }
 
@@ -84,7 +88,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(FaultCase{"LostReference", SimFault::kLostReference, 60, 60},
                       FaultCase{"Leak", SimFault::kLeak, 60, 60},
                       FaultCase{"WrongSlot", SimFault::kWrongSlot, 60, 60},
-                      FaultCase{"SkippedWrite", SimFault::kSkippedWrite, 60, 60}),
+                      FaultCase{"SkippedWrite", SimFault::kSkippedWrite, 60, 60},
+                      FaultCase{"StalePrefix", SimFault::kStalePrefix, 20, 20}),
     [](const auto& fault) { return std::string(fault.param.name); });
 
 }  // namespace

@@ -31,7 +31,11 @@ struct SimClient {
   std::optional<TokenStream> stream;
   ClientHabit habit = ClientHabit::kReads;
   std::uint64_t leaves_at_step = 0;
-  std::uint64_t ends_by_step = 0;  // the starvation bound
+  // The starvation bound, see serving_sim.cpp.
+  std::uint64_t submitted_at_step = 0;
+  std::uint64_t num_ahead = 0;        // itself and those of its class that may go first
+  std::uint64_t num_steps_ahead = 0;  // theirs when each is the elder
+  TimePoint submitted{};
   SoloRun solo;
   std::vector<TokenId> tokens;
   bool is_live = true;  // neither finished nor dropped, as far as the client knows

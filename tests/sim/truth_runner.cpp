@@ -57,11 +57,25 @@ void TruthRunner::trace(const StepPlan& plan) const {
 }
 
 void TruthRunner::plant_fault(const StepPlan& plan) {
+  if (options_.fault == SimFault::kStalePrefix && index_ != nullptr) make_stale();
   if (random_.below(2 * kFaultOneIn) != 0) return;
   if (options_.fault == SimFault::kLostReference) {
     options_.pool->release(plan.chunks.front().sequence->blocks.blocks().back());
   }
   if (options_.fault == SimFault::kLeak) static_cast<void>(options_.pool->try_acquire());
+}
+
+// The first idle block of the index from a random one on.
+void TruthRunner::make_stale() {
+  const std::size_t first = random_.below(options_.num_blocks);
+  for (std::size_t i = 0; i < options_.num_blocks; ++i) {
+    const BlockId block{static_cast<std::uint32_t>((first + i) % options_.num_blocks)};
+    if (!index_->contains(block) || options_.pool->num_holders(block) > 1) continue;
+    for (std::size_t j = 0; j < options_.block_tokens; ++j) {
+      slots_[block.index * options_.block_tokens + j].prefix_hash ^= 1;
+    }
+    return;
+  }
 }
 
 Status TruthRunner::run(const StepPlan& plan, StepResult& result) {
@@ -72,6 +86,12 @@ Status TruthRunner::run(const StepPlan& plan, StepResult& result) {
   const std::size_t num_written = fails ? random_.below(plan.chunks.size()) : plan.chunks.size();
   for (std::size_t i = 0; i < num_written; ++i) write(plan.chunks[i]);
   if (fails) return Error{ErrorCode::kUnavailable, "the simulated device failed"};
+  if (options_.step_seconds > 0) {
+    const double per_token = 0.1 * static_cast<double>(plan.num_tokens);
+    const double noise = 0.8 + 0.4 * random_.uniform();
+    result.elapsed = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>(options_.step_seconds * (1 + per_token) * noise));
+  }
   for (std::size_t i = 0; i < plan.chunks.size(); ++i) {
     read(plan.chunks[i]);
     if (plan.chunks[i].samples) sample(plan.chunks[i], i, result);

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "engine/model_runner.h"
 #include "memory/block_pool.h"
+#include "memory/prefix_index.h"
 
 namespace millrace {
 
@@ -18,6 +19,7 @@ enum class SimFault : std::uint8_t {
   kLeak,           // a block stays in use when its sequence has gone
   kWrongSlot,      // one write in five goes to the slot before
   kSkippedWrite,   // one write in five does not happen, so what was there before stays
+  kStalePrefix,    // a cached block is written over although the prefix index still names it
 };
 
 // The token that request `request` has at `position`, whatever was scheduled when.
@@ -32,6 +34,7 @@ struct TruthRunnerOptions {
   std::size_t block_tokens = 0;
   std::size_t vocabulary = 0;
   double failure_chance = 0;  // of a whole step
+  double step_seconds = 0;    // that a step of one token claims to take; others in proportion
   SimFault fault = SimFault::kNone;
   BlockPool* pool = nullptr;     // for faults that play a bug in whoever counts its blocks
   std::string* trace = nullptr;  // one line per plan is appended
@@ -44,6 +47,9 @@ class TruthRunner final : public ModelRunner {
   explicit TruthRunner(const TruthRunnerOptions& options);
 
   Status run(const StepPlan& plan, StepResult& result) override;
+
+  // Whose cached blocks kStalePrefix writes over.
+  void watch(const PrefixIndex& index) { index_ = &index; }
 
   std::uint64_t num_slots_checked() const { return num_slots_checked_; }
 
@@ -58,12 +64,14 @@ class TruthRunner final : public ModelRunner {
   std::size_t slot_index(const Sequence& sequence, std::size_t position) const;
   void trace(const StepPlan& plan) const;
   void plant_fault(const StepPlan& plan);
+  void make_stale();
   void write(const PlannedChunk& chunk);
   void read(const PlannedChunk& chunk);
   void sample(const PlannedChunk& chunk, std::size_t index, StepResult& result) const;
 
   TruthRunnerOptions options_;
   Random random_;
+  const PrefixIndex* index_ = nullptr;
   std::vector<Slot> slots_;
   std::uint64_t num_slots_checked_ = 0;
 };

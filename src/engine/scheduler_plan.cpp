@@ -1,0 +1,227 @@
+// The policy of one step: decodes, then prompts dealt to the class that is furthest behind.
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/checked.h"
+#include "engine/scheduler.h"
+
+namespace millrace {
+
+ClassSet Scheduler::all_classes() const {
+  ClassSet all;
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) all.insert(ClassId{i});
+  return all;
+}
+
+ClassId Scheduler::next_elder_class() const {
+  ClassSet with_live;
+  std::optional<ClassId> overdue;
+  std::size_t most_over = 0;
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    const ClassState& state = classes_[i];
+    if (state.waiting.empty() && state.num_running == 0) continue;
+    with_live.insert(ClassId{i});
+    const std::size_t passed_max = elders_passed_max_[i];
+    if (state.num_elders_passed < passed_max) continue;
+    const std::size_t over = state.num_elders_passed - passed_max + 1;
+    if (over <= most_over) continue;
+    most_over = over;
+    overdue = ClassId{i};
+  }
+  return overdue ? *overdue : *shares_.furthest_behind(with_live);
+}
+
+void Scheduler::choose_elder() {
+  if (elder_ != nullptr || num_live_ == 0) return;
+  const ClassId id = next_elder_class();
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    ClassState& state = classes_[i];
+    const bool is_passed = i != id.index && (!state.waiting.empty() || state.num_running > 0);
+    state.num_elders_passed = is_passed ? state.num_elders_passed + 1 : 0;
+  }
+  for (Sequence* sequence : running_) {
+    if (sequence->request.service_class != id) continue;
+    if (elder_ == nullptr || sequence->goes_before(*elder_)) elder_ = sequence;
+  }
+  if (elder_ == nullptr) elder_ = &classes_[id.index].waiting.head();
+}
+
+void Scheduler::add_chunk(const Sequence& sequence, std::size_t num_tokens) {
+  CHECK(num_tokens > 0);
+  const PlannedChunk chunk{.sequence = &sequence,
+                           .num_computed = sequence.num_computed,
+                           .num_tokens = num_tokens,
+                           .samples = num_tokens == sequence.num_remaining()};
+  CHECK(chunk.num_computed + num_tokens <= sequence.blocks.num_blocks() * options_.block_tokens);
+  plan_.chunks.push_back(chunk);
+  plan_.num_tokens += num_tokens;
+  plan_.shape.add_chunk(chunk.num_computed, num_tokens);
+  if (chunk.samples) ++plan_.num_samples;
+  // A generated token is charged when it is drawn, not again when it is fed back.
+  const bool is_decode = num_tokens == 1 && chunk.num_computed >= sequence.num_prompt();
+  const std::size_t num_prompt = is_decode ? 0 : num_tokens;
+  state_of(sequence).counts.num_prompt_tokens += num_prompt;
+  shares_.charge(sequence.request.service_class,
+                 num_prompt * kPromptTokenWork + (chunk.samples ? kOutputTokenWork : 0));
+}
+
+void Scheduler::plan_decodes() {
+  for (Sequence* sequence : running_) {
+    if (sequence->num_remaining() != 1) continue;
+    extend(*sequence, blocks_for_tokens(sequence->num_tokens(), options_.block_tokens));
+    add_chunk(*sequence, 1);
+    const ServiceClass& service_class = options_.classes[sequence->request.service_class.index];
+    if (!service_class.token_target) continue;
+    budget_.step_time_max = std::min(budget_.step_time_max.value_or(*service_class.token_target),
+                                     *service_class.token_target);
+  }
+}
+
+void Scheduler::gather_prompts() {
+  for (ClassState& state : classes_) {
+    state.prompts.clear();
+    state.num_prompts_dealt = 0;
+    state.was_cut = false;
+    state.denial = Denial::kNone;
+  }
+  for (Sequence* sequence : running_) {
+    if (sequence->num_remaining() == 1) continue;
+    state_of(*sequence).prompts.push_back(sequence);
+    if (sequence != elder_) continue;
+    budget_.elder_tokens = std::min(sequence->num_remaining(), elder_tokens(options_));
+    budget_.elder_blocks = blocks_wanted(*sequence);
+  }
+  for (ClassState& state : classes_) {
+    std::sort(state.prompts.begin(), state.prompts.end(),
+              [](const Sequence* a, const Sequence* b) { return a->goes_before(*b); });
+  }
+}
+
+void Scheduler::deal_prompts() {
+  gather_prompts();
+  ClassSet dealing;
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    if (!classes_[i].prompts.empty() || !classes_[i].waiting.empty()) dealing.insert(ClassId{i});
+  }
+  while (const std::optional<ClassId> id = shares_.furthest_behind(dealing)) {
+    if (!try_deal(classes_[id->index])) dealing.erase(*id);
+  }
+  // What was kept back for the elder, where its class's turn did not come.
+  if (budget_.elder_tokens > 0) deal(*elder_, budget_.elder_tokens);
+}
+
+// One chunk for the class, from its running prompts or the head of its queue; false when there is
+// none to be had in this step.
+bool Scheduler::try_deal(ClassState& state) {
+  if (state.num_prompts_dealt < state.prompts.size()) {
+    Sequence& sequence = *state.prompts[state.num_prompts_dealt++];
+    const std::size_t wanted = std::min(sequence.num_remaining(), options_.chunk_tokens_max);
+    const std::size_t num_tokens = chunk_tokens(sequence, wanted);
+    state.was_cut = state.was_cut || num_tokens < wanted;
+    if (num_tokens > 0) deal(sequence, num_tokens);
+    return true;
+  }
+  if (state.waiting.empty()) return false;
+  Sequence& sequence = state.waiting.head();
+  if (tokens_left(sequence) == 0 || tokens_in_time(0, 1) == 0) return false;
+  state.denial = start_denial(sequence);
+  const bool is_held = budget_.is_stalled || (!plan_.preempted.empty() &&
+                                              budget_.reclaiming != sequence.request.service_class);
+  if (state.denial == Denial::kNone && is_held) state.denial = Denial::kBlocks;
+  if (state.denial != Denial::kNone) return false;
+  start(sequence);
+  const std::size_t wanted = std::min(sequence.num_remaining(), options_.chunk_tokens_max);
+  const std::size_t num_tokens = chunk_tokens(sequence, wanted);
+  state.was_cut = state.was_cut || num_tokens < wanted;
+  if (num_tokens > 0) deal(sequence, num_tokens);
+  return true;
+}
+
+void Scheduler::deal(Sequence& sequence, std::size_t num_tokens) {
+  extend(sequence, blocks_for_tokens(sequence.num_computed + num_tokens, options_.block_tokens));
+  add_chunk(sequence, num_tokens);
+  budget_.prompt_tokens += num_tokens;
+  if (&sequence != elder_) return;
+  budget_.elder_tokens = 0;
+  budget_.elder_blocks = 0;
+}
+
+// Of the step, without what is kept for the elder.
+std::size_t Scheduler::tokens_left(const Sequence& sequence) const {
+  const std::size_t num_kept = &sequence == elder_ ? 0 : budget_.elder_tokens;
+  return options_.step_tokens_max - plan_.num_tokens - num_kept;
+}
+
+// So many of `wanted` tokens that the step stays within the token targets of those that decode in
+// it, as far as the cost model knows; prompt_tokens_min in all whatever it says.
+std::size_t Scheduler::tokens_in_time(std::size_t num_computed, std::size_t wanted) const {
+  if (!budget_.step_time_max || !cost_model_.is_learned()) return wanted;
+  // Twice the mean error: where errors fall off exponentially, six steps of seven are then in time.
+  const double limit = seconds(*budget_.step_time_max) / (1.0 + 2.0 * cost_model_.relative_error());
+  const std::size_t fitting = cost_model_.tokens_within(plan_.shape, num_computed, wanted, limit);
+  const std::size_t at_least =
+      options_.prompt_tokens_min - std::min(options_.prompt_tokens_min, budget_.prompt_tokens);
+  return std::min(wanted, std::max(fitting, at_least));
+}
+
+// Of `wanted` tokens of a running prompt, what step, blocks and token targets leave for it.
+std::size_t Scheduler::chunk_tokens(const Sequence& sequence, std::size_t wanted) {
+  const bool is_elder = &sequence == elder_;
+  std::size_t num_tokens = std::min(wanted, tokens_left(sequence));
+  const std::size_t num_slots =
+      (sequence.blocks.num_blocks() + prompt_blocks_left(sequence)) * options_.block_tokens;
+  if (num_slots - sequence.num_computed < num_tokens) {
+    num_tokens = num_slots - sequence.num_computed;
+    budget_.is_stalled = true;
+  }
+  num_tokens = tokens_in_time(sequence.num_computed, num_tokens);
+  return is_elder ? std::max(num_tokens, budget_.elder_tokens) : num_tokens;
+}
+
+// Blocks that a prompt may take; decodes keep some to grow into.
+std::size_t Scheduler::prompt_blocks_left(const Sequence& sequence) const {
+  const bool is_elder = &sequence == elder_;
+  const std::size_t num_kept = growth_reserve() + (is_elder ? 0 : budget_.elder_blocks);
+  std::size_t num_left = index_.num_available() - std::min(index_.num_available(), num_kept);
+  const ClassId id = sequence.request.service_class;
+  if (const auto blocks_max = options_.classes[id.index].blocks_max) {
+    const bool shares_cap = !is_elder && elder_ != nullptr && elder_->request.service_class == id;
+    const std::size_t num_used =
+        classes_[id.index].num_blocks + (shares_cap ? budget_.elder_blocks : 0);
+    num_left = std::min(num_left, *blocks_max - std::min<std::size_t>(*blocks_max, num_used));
+  }
+  return is_elder ? std::max(num_left, budget_.elder_blocks) : num_left;
+}
+
+// One block for eight running sequences: with blocks of 16 tokens what they take in two steps.
+// None when one runs alone: it may fill the pool.
+std::size_t Scheduler::growth_reserve() const {
+  constexpr std::size_t kSequencesPerBlock = 8;
+  if (running_.size() <= 1) return 0;
+  return static_cast<std::size_t>(ceil_div(running_.size(), kSequencesPerBlock));
+}
+
+// Who has work left over, and who is kept out of its quota although it is behind.
+void Scheduler::settle() {
+  ClassSet backlogged;
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    const ClassState& state = classes_[i];
+    const bool has_prompts_left = state.was_cut || state.num_prompts_dealt < state.prompts.size();
+    // What only the class's own cap holds back is owed by nobody.
+    const bool has_waiting = !state.waiting.empty() && state.denial != Denial::kOwnCap;
+    if (has_prompts_left || has_waiting) backlogged.insert(ClassId{i});
+  }
+  const std::optional<ClassId> behind = shares_.furthest_behind(backlogged);
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    ClassState& state = classes_[i];
+    const bool lacks_slot =
+        state.denial == Denial::kSlot && is_below_quota(ClassId{i}, Room::kSlots);
+    const bool lacks_blocks =
+        state.denial == Denial::kBlocks && is_below_quota(ClassId{i}, Room::kBlocks);
+    const bool is_owed = behind == ClassId{i} && (lacks_slot || lacks_blocks);
+    state.num_denied_steps = is_owed ? state.num_denied_steps + 1 : 0;
+  }
+  shares_.settle(backlogged);
+}
+
+}  // namespace millrace

@@ -1,0 +1,204 @@
+// Slots and KV blocks: who starts, who grows, and who gives way.
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/checked.h"
+#include "engine/scheduler.h"
+
+namespace millrace {
+
+double Scheduler::quota(ClassId id, Room room) const {
+  const double part = shares_.part(id);
+  if (room == Room::kBlocks) return part * pool_.num_blocks();
+  return std::max(1.0, static_cast<double>(static_cast<std::size_t>(
+                           part * static_cast<double>(options_.num_sequences_max))));
+}
+
+double Scheduler::held(ClassId id, Room room) const {
+  const ClassState& state = classes_[id.index];
+  return static_cast<double>(room == Room::kBlocks ? state.num_blocks : state.num_running);
+}
+
+bool Scheduler::is_below_quota(ClassId id, Room room) const {
+  return held(id, room) < quota(id, room);
+}
+
+ClassSet Scheduler::over_quota(Room room) const {
+  ClassSet found;
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    if (held(ClassId{i}, room) > quota(ClassId{i}, room)) found.insert(ClassId{i});
+  }
+  return found;
+}
+
+// Of those that may be preempted: running, not the elder.
+Sequence* Scheduler::youngest_of_most_over(ClassSet among, Room room) const {
+  Sequence* youngest = nullptr;
+  double most = 0;
+  for (Sequence* sequence : running_) {
+    const ClassId id = sequence->request.service_class;
+    if (sequence == elder_ || !among.contains(id)) continue;
+    const double over = held(id, room) / quota(id, room);
+    const bool is_better =
+        youngest == nullptr || over > most || (over == most && youngest->goes_before(*sequence));
+    if (!is_better) continue;
+    youngest = sequence;
+    most = over;
+  }
+  return youngest;
+}
+
+void Scheduler::give_back(Sequence& sequence) {
+  CHECK(sequence.is_running);
+  ClassState& state = state_of(sequence);
+  CHECK(state.num_blocks >= sequence.blocks.num_blocks());
+  state.num_blocks -= sequence.blocks.num_blocks();
+  CHECK(state.num_running > 0);
+  --state.num_running;
+  index_.release_all(sequence.blocks);
+  sequence.is_running = false;
+}
+
+void Scheduler::preempt(Sequence& sequence) {
+  CHECK(&sequence != elder_);
+  give_back(sequence);
+  sequence.num_computed = 0;
+  sequence.num_published = 0;
+  ++sequence.num_preemptions;
+  running_.erase(std::find(running_.begin(), running_.end(), &sequence));
+  ClassState& state = state_of(sequence);
+  ++state.counts.num_preemptions;
+  state.waiting.insert(sequence);
+  plan_.preempted.push_back(&sequence);
+}
+
+void Scheduler::extend(Sequence& sequence, std::size_t num_blocks) {
+  const std::size_t num_held = sequence.blocks.num_blocks();
+  if (num_blocks <= num_held) return;
+  CHECK(index_.try_extend(sequence.blocks, num_blocks));
+  state_of(sequence).num_blocks += num_blocks - num_held;
+}
+
+// Takes the head of its class's queue among the running ones, with what is cached of it.
+void Scheduler::start(Sequence& sequence) {
+  ClassState& state = state_of(sequence);
+  CHECK(&state.waiting.head() == &sequence);
+  CHECK(running_.size() < options_.num_sequences_max);
+  state.waiting.pop_head();
+  running_.push_back(&sequence);
+  ++state.num_running;
+  sequence.is_running = true;
+  if (options_.prefix_reuse == PrefixReuse::kOn) {
+    // At least one token is computed, for its logits.
+    const std::size_t num_cached = index_.attach(
+        sequence.prefix_key(), (sequence.num_tokens() - 1) / options_.block_tokens,
+        options_.classes[sequence.request.service_class.index].cache_priority, sequence.blocks);
+    state.num_blocks += num_cached;
+    sequence.num_published = num_cached;
+    sequence.num_computed = num_cached * options_.block_tokens;
+    state.counts.num_cached_tokens += sequence.num_computed;
+  }
+  if (sequence.num_cached) return;  // It ran before.
+  sequence.num_cached = sequence.num_computed;
+  state.start_pace.add(sequence.num_prompt(), Duration{0});
+  events_.started.push_back(&sequence);
+}
+
+// Blocks beyond those it has, for what it computes in this step whatever happens.
+std::size_t Scheduler::blocks_wanted(const Sequence& sequence) const {
+  const std::size_t num_remaining = sequence.num_remaining();
+  std::size_t num_tokens = sequence.num_computed;
+  if (num_remaining == 1) {
+    num_tokens += 1;
+  } else if (&sequence == elder_) {
+    num_tokens += std::min(num_remaining, elder_tokens(options_));
+  }
+  const std::size_t num_blocks = blocks_for_tokens(num_tokens, options_.block_tokens);
+  return num_blocks - std::min(num_blocks, sequence.blocks.num_blocks());
+}
+
+// Preempts until every decoding sequence and the elder can grow.
+void Scheduler::make_room() {
+  if (elder_ != nullptr && !elder_->is_running) {
+    // It became the elder in this step because the last one ended, which left its slot.
+    CHECK(running_.size() < options_.num_sequences_max);
+    start(*elder_);
+  }
+  ClassSet among;
+  while (try_find_shortage(among)) {
+    Sequence* victim = youngest_of_most_over(among, Room::kBlocks);
+    CHECK(victim != nullptr);  // The elder fits the pool and its class's cap alone.
+    preempt(*victim);
+  }
+}
+
+// Whether what must grow cannot, and if so, which classes may give way for it.
+bool Scheduler::try_find_shortage(ClassSet& among) {
+  std::size_t num_wanted = 0;
+  for (ClassState& state : classes_) state.num_wanted = 0;
+  for (const Sequence* sequence : running_) {
+    const std::size_t wanted = blocks_wanted(*sequence);
+    if (wanted == 0) continue;
+    num_wanted += wanted;
+    state_of(*sequence).num_wanted += wanted;
+  }
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    const std::optional<std::uint32_t> blocks_max = options_.classes[i].blocks_max;
+    if (!blocks_max || classes_[i].num_blocks + classes_[i].num_wanted <= *blocks_max) continue;
+    among = {};
+    among.insert(ClassId{i});
+    return true;
+  }
+  among = all_classes();
+  return num_wanted > index_.num_available();
+}
+
+// One class that waited long enough below its quota gets room from those above theirs.
+void Scheduler::reclaim() {
+  ClassSet waiting_long;
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    const ClassState& state = classes_[i];
+    if (state.num_denied_steps >= options_.reclaim_steps && !state.waiting.empty()) {
+      waiting_long.insert(ClassId{i});
+    }
+  }
+  const std::optional<ClassId> id = shares_.furthest_behind(waiting_long);
+  if (!id) return;
+  for (;;) {
+    const Denial denial = start_denial(classes_[id->index].waiting.head());
+    if (denial != Denial::kSlot && denial != Denial::kBlocks) break;
+    const Room room = denial == Denial::kSlot ? Room::kSlots : Room::kBlocks;
+    ClassSet others = over_quota(room);
+    others.erase(*id);
+    Sequence* victim = youngest_of_most_over(others, room);
+    if (victim == nullptr || !is_below_quota(*id, room)) break;
+    preempt(*victim);
+    budget_.reclaiming = *id;
+  }
+  if (budget_.reclaiming) ++classes_[id->index].counts.num_reclaims;
+}
+
+// Why it cannot start now, when it is the head of its class.
+Denial Scheduler::start_denial(const Sequence& sequence) const {
+  const ClassId id = sequence.request.service_class;
+  if (running_.size() >= options_.num_sequences_max) return Denial::kSlot;
+  const std::size_t whole = blocks_for_tokens(sequence.num_tokens(), options_.block_tokens);
+  PrefixIndex::Cached cached;
+  if (options_.prefix_reuse == PrefixReuse::kOn) {
+    cached = index_.find_cached(sequence.prefix_key(),
+                                (sequence.num_tokens() - 1) / options_.block_tokens);
+  }
+  // A prompt streams into what is free. One that was preempted waits until it fits, so that
+  // it does not start just to be preempted again.
+  const std::size_t num_new =
+      sequence.num_preemptions > 0 ? whole - cached.num_blocks : std::size_t{1};
+  const std::optional<std::uint32_t> blocks_max = options_.classes[id.index].blocks_max;
+  if (blocks_max && classes_[id.index].num_blocks + cached.num_blocks + num_new > *blocks_max) {
+    return Denial::kOwnCap;
+  }
+  const std::size_t num_kept =
+      cached.num_idle + budget_.elder_blocks + (running_.empty() ? 0 : growth_reserve());
+  return num_new + num_kept <= index_.num_available() ? Denial::kNone : Denial::kBlocks;
+}
+
+}  // namespace millrace
