@@ -40,6 +40,7 @@ Engine::Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runne
       runner_(runner),
       clock_(clock),
       inbox_(options.scheduler.num_requests_max),
+      admission_(options.scheduler.classes),
       num_cancels_(std::make_shared<std::atomic<std::uint64_t>>(0)),
       scheduler_(options.scheduler, pool),
       result_(options.scheduler.num_sequences_max),
@@ -66,18 +67,26 @@ Result<TokenStream> Engine::submit(Request request) {
   request = TRY(checked_request(std::move(request), limits));
   // A request without a seed of its own still gets one that is fixed from here on.
   if (!request.sampling.seed) request.sampling.seed = mix64(options_.seed + request.id.value);
+  const ClassId class_id = request.service_class;
+  const std::size_t num_prompt = request.prompt.size();
+  const TimePoint now = clock_.now();
+  std::optional<Duration> time_left;
+  if (request.deadline) time_left = *request.deadline - now;
+  TRY(admission_.try_enter(class_id, num_prompt, time_left));
   const std::size_t num_requests_max = options_.scheduler.num_requests_max;
   if (num_live_.fetch_add(1, std::memory_order_relaxed) >= num_requests_max) {
     num_live_.fetch_sub(1, std::memory_order_relaxed);
+    admission_.leave(class_id, num_prompt);
     return Error{ErrorCode::kResourceExhausted, "the engine is busy with " +
                                                     std::to_string(num_requests_max) +
                                                     " requests, the most that it takes"};
   }
   auto stream = std::make_shared<StreamState>(request, num_cancels_);
   auto sequence =
-      std::make_unique<Sequence>(std::move(request), options_.scheduler.block_tokens, clock_.now());
+      std::make_unique<Sequence>(std::move(request), options_.scheduler.block_tokens, now);
   if (!inbox_.try_push(Submission{std::move(sequence), stream})) {
     num_live_.fetch_sub(1, std::memory_order_relaxed);
+    admission_.leave(class_id, num_prompt);
     return Error{ErrorCode::kUnavailable, "the engine is shutting down"};
   }
   return TokenStream(std::move(stream));
@@ -150,7 +159,23 @@ void Engine::run_plan(const StepPlan& plan) {
   }
 }
 
+// Whoever runs for the first time, or ends before that, waits no longer.
+void Engine::leave_queue() {
+  const StepEvents& events = scheduler_.events();
+  for (const Sequence* sequence : events.started) {
+    admission_.leave(sequence->request.service_class, sequence->num_prompt());
+  }
+  for (const std::unique_ptr<Sequence>& sequence : events.finished) {
+    if (sequence->num_cached) continue;  // It has started.
+    admission_.leave(sequence->request.service_class, sequence->num_prompt());
+  }
+  for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
+    admission_.note_pace(ClassId{i}, scheduler_.class_status(ClassId{i}).start_tokens_per_second);
+  }
+}
+
 void Engine::emit() {
+  leave_queue();
   const StepEvents& events = scheduler_.events();
   for (const StepEvents::Token& event : events.tokens) {
     streams_[event.sequence->id.index]->push(result_.samples[event.chunk],

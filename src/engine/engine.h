@@ -11,6 +11,7 @@
 #include "base/bounded_queue.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/admission.h"
 #include "engine/model_runner.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
@@ -48,7 +49,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Checks the request, gives it an id and queues it. kInvalidArgument or kTooLarge when it can
-  // never run, kResourceExhausted when too many are live, kUnavailable after shutdown.
+  // never run; kResourceExhausted when too many are live, its class's queue is full, or its wait
+  // would be too long, see Admission; kUnavailable after shutdown.
   Result<TokenStream> submit(Request request);
 
   // Runs the loop on a thread of its own until shutdown.
@@ -61,6 +63,8 @@ class Engine {
   bool step();
 
   const Scheduler& scheduler() const { return scheduler_; }
+  // Who waits, how long that takes, and when a refused client may come back. Any thread.
+  const Admission& admission() const { return admission_; }
   // What a request of this class is held against.
   RequestLimits request_limits(ClassId id) const;
 
@@ -76,6 +80,7 @@ class Engine {
   void read_cancellations();
   void run_plan(const StepPlan& plan);
   void emit();
+  void leave_queue();
 
   const EngineOptions options_;
   const RequestLimits request_limits_;
@@ -84,6 +89,7 @@ class Engine {
 
   // Any thread.
   BoundedQueue<Submission> inbox_;
+  Admission admission_;
   std::atomic<std::uint64_t> num_submitted_{0};
   std::atomic<std::size_t> num_live_{0};  // in the inbox or in the scheduler
   std::atomic<bool> cancel_all_{false};

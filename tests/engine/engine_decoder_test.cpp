@@ -50,6 +50,7 @@ struct Bench {
         for (const TokenLogprob& top : token->top) answer.top.push_back(top.logprob);
       }
       answer.finish = stream.finished();
+      num_cached += answer.finish->num_cached;
     }
     return answers;
   }
@@ -60,6 +61,7 @@ struct Bench {
   std::unique_ptr<DecoderRunner> runner;
   std::unique_ptr<Engine> engine;
   std::size_t num_preemptions = 0;
+  std::size_t num_cached = 0;
 };
 
 std::vector<Request> draw_requests(std::uint64_t seed, std::size_t vocabulary) {
@@ -115,6 +117,42 @@ TEST_P(EngineOnDecoder, BatchesChunksAndPreemptionChangeNoBit) {
     }
   }
   EXPECT_GT(num_preemptions, 0u);
+}
+
+// Conversations that return with what was said and more, several at once, some with a common start.
+TEST_P(EngineOnDecoder, ReusedPrefixesChangeNoBit) {
+  constexpr int kTurns = 3;
+  constexpr std::size_t kTalks = 5;
+  Bench solo(GetParam(), {.num_threads = 1},
+             {.num_sequences_max = 1,
+              .step_tokens_max = 128,
+              .chunk_tokens_max = 128,
+              .prefix_reuse = PrefixReuse::kOff});
+  // The first pool keeps everything, the second evicts and preempts.
+  for (const std::uint32_t num_blocks : {200u, 18u}) {
+    Bench crowd(
+        GetParam(), {.num_threads = 2, .block_tokens = 8, .num_blocks = num_blocks},
+        {.num_sequences_max = 4, .step_tokens_max = 40, .chunk_tokens_max = 11, .block_tokens = 8});
+    std::vector<Request> talks = draw_requests(5, solo.model->spec().vocabulary);
+    talks.resize(kTalks);
+    talks[1].prompt = talks[0].prompt;
+    talks[2].prompt.insert(talks[2].prompt.begin(), talks[0].prompt.begin(), talks[0].prompt.end());
+    for (int turn = 0; turn < kTurns; ++turn) {
+      for (Request& talk : talks) talk.max_tokens = 8;
+      const std::vector<Answer> found = crowd.answer(talks);
+      for (std::size_t i = 0; i < kTalks; ++i) {
+        const Answer expected = solo.answer({talks[i]}).front();
+        EXPECT_EQ(found[i].tokens, expected.tokens) << "talk " << i << " turn " << turn;
+        EXPECT_EQ(found[i].logprobs, expected.logprobs) << "talk " << i << " turn " << turn;
+        EXPECT_EQ(found[i].top, expected.top) << "talk " << i << " turn " << turn;
+        EXPECT_EQ(expected.finish->num_cached, 0u);
+        talks[i].prompt.insert(talks[i].prompt.end(), expected.tokens.begin(),
+                               expected.tokens.end());
+        talks[i].prompt.push_back(static_cast<TokenId>(turn));
+      }
+    }
+    EXPECT_GT(crowd.num_cached, 0u) << num_blocks << " blocks";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, EngineOnDecoder,

@@ -43,6 +43,9 @@ std::vector<ServiceClass> draw_classes(Random& random, std::uint32_t num_blocks)
     if (random.chance(0.2)) {
       classes[i].blocks_max = static_cast<std::uint32_t>(random.between(1, num_blocks));
     }
+    if (random.chance(0.2)) classes[i].queued_requests_max = random.between(1, 10);
+    if (random.chance(0.2)) classes[i].queued_tokens_max = random.between(1, 200);
+    if (random.chance(0.2)) classes[i].queue_wait_max = std::chrono::milliseconds(500);
     classes[i].cache_priority = static_cast<std::uint8_t>(random.below(3));
   }
   return classes;
@@ -273,6 +276,8 @@ void Simulation::finish() {
   if (pool_.num_used() != index.num_idle()) fail("blocks are left over");
   for (std::uint32_t i = 0; i < world_.engine.scheduler.classes.size(); ++i) {
     const ClassStatus status = engine_->scheduler().class_status(ClassId{i});
+    if (engine_->admission().num_tokens(ClassId{i}) != 0) fail("tokens are left in the queue");
+    if (engine_->admission().num_requests(ClassId{i}) != 0) fail("somebody is left in the queue");
     report_.num_reclaims += status.counts.num_reclaims;
     report_.num_cached_tokens += status.counts.num_cached_tokens;
   }

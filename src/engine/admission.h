@@ -1,0 +1,54 @@
+// The door of the engine: bounded queues by class, and the refusal of what could not be met.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/service_class.h"
+
+namespace millrace {
+
+// Counts who waits to run for the first time, in requests and in tokens of their prompts, and
+// foretells how long that takes from the pace at which prompts of the class began to run lately.
+// Any thread may enter; whoever entered leaves once, when it runs or ends.
+class Admission {
+ public:
+  explicit Admission(const std::vector<ServiceClass>& classes);
+
+  // kResourceExhausted, naming what was found, the limit and when to come back, when the queue is
+  // full or the wait would outlast the class's queue_wait_max or `time_left`.
+  Status try_enter(ClassId id, std::size_t num_tokens, std::optional<Duration> time_left);
+  void leave(ClassId id, std::size_t num_tokens);
+
+  // By the engine thread, after a step.
+  void note_pace(ClassId id, double tokens_per_second);
+
+  // How long a request that comes now would wait; 0 while the pace is not known.
+  Duration wait(ClassId id) const;
+  // When a refused client may try again: when half of what waits has started, 1 s to 60 s.
+  Duration retry_after(ClassId id) const;
+  std::size_t num_requests(ClassId id) const;
+  std::size_t num_tokens(ClassId id) const;
+
+ private:
+  struct Queue {
+    std::atomic<std::size_t> num_requests{0};
+    std::atomic<std::size_t> num_tokens{0};
+    std::atomic<double> tokens_per_second{0};
+  };
+
+  Error refusal(ClassId id, const std::string& why) const;
+  Status check_wait(ClassId id, std::optional<Duration> time_left) const;
+
+  const std::vector<ServiceClass> classes_;
+  std::unique_ptr<Queue[]> queues_;  // atomics do not move
+};
+
+}  // namespace millrace
