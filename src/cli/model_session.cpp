@@ -58,7 +58,7 @@ ModelSession::ModelSession(MachineChoice machine)
       team_(machine_.num_threads),
       context_(*machine_.kernels, team_) {}
 
-Status ModelSession::size_cache(const ModelSpec& spec, std::uint64_t weight_bytes,
+Status ModelSession::size_cache(ModelSpec& spec, std::uint64_t weight_bytes,
                                 const ModelOptions& options, const SessionDemand& demand) {
   if (options.context && *options.context > spec.context_max) {
     return too_long(*options.context, spec.context_max);
@@ -81,6 +81,7 @@ Status ModelSession::size_cache(const ModelSpec& spec, std::uint64_t weight_byte
   num_blocks_ = plan.num_blocks;
   context_tokens_ =
       std::min<std::size_t>(wanted, num_blocks_ / demand.num_sequences * std::size_t{kBlockTokens});
+  spec.context_max = wanted;
   return Ok{};
 }
 

@@ -51,7 +51,8 @@ class ModelSession {
 
  private:
   explicit ModelSession(MachineChoice machine);
-  Status size_cache(const ModelSpec& spec, std::uint64_t weight_bytes, const ModelOptions& options,
+  // Also configures the spec for the context that is wanted.
+  Status size_cache(ModelSpec& spec, std::uint64_t weight_bytes, const ModelOptions& options,
                     const SessionDemand& demand);
 
   MachineChoice machine_;

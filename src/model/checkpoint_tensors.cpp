@@ -1,6 +1,7 @@
 // Look-up by role, shape checks, slices of stacked experts, and the row order of rope pairs.
 #include "model/checkpoint_tensors.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "formats/decode.h"
@@ -23,7 +24,10 @@ bool is_rotated(TensorRole role) {
 bool has_paired_rows(const Checkpoint& checkpoint, const ModelSpec& spec) {
   if (checkpoint.kind() == CheckpointKind::kLlama2c) return true;
   if (checkpoint.kind() != CheckpointKind::kGguf) return false;
-  return spec.architecture == "LlamaForCausalLM" || spec.architecture == "MixtralForCausalLM";
+  static constexpr std::string_view kPaired[] = {"LlamaForCausalLM", "MixtralForCausalLM",
+                                                 "GraniteForCausalLM", "SmolLM3ForCausalLM",
+                                                 "OlmoForCausalLM"};
+  return std::find(std::begin(kPaired), std::end(kPaired), spec.architecture) != std::end(kPaired);
 }
 
 Error wrong_shape(const CheckpointTensors& tensors, const TensorKey& key, const Shape& found,

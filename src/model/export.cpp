@@ -99,6 +99,12 @@ Result<ExportReport> export_folder(const ExportModel& model, const ExportCompani
 // twice.
 bool is_redundant(const std::string& name, const ModelSpec& spec) {
   if (name.ends_with("rotary_emb.inv_freq") || name == "rope_freqs.weight") return true;
+  if (name.starts_with("rope_factors_")) return true;
+  // The causal masks that older files of GPT-2 and GPT-NeoX hold.
+  if (name.ends_with(".attn.bias") || name.ends_with(".masked_bias") ||
+      name.ends_with(".attention.bias")) {
+    return true;
+  }
   return spec.has_tied_embeddings && name == "lm_head.weight";
 }
 

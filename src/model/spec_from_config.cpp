@@ -1,12 +1,12 @@
-// config.json of the Hugging Face families that this program runs, one small reader per family.
+// config.json of the Hugging Face families that this program runs, one small reader per family
+// (families/).
 #include <algorithm>
-#include <array>
-#include <cmath>
+#include <optional>
+#include <span>
 #include <utility>
 
-#include "model/config_reader.h"
+#include "model/families/family.h"
 #include "model/read_spec.h"
-#include "model/rope_config.h"
 
 namespace millrace {
 namespace {
@@ -33,190 +33,94 @@ const Json& neutral_values() {
   return values;
 }
 
-Status refuse_foreign_options(const ConfigReader& config) {
+Status refuse_foreign_options(const ConfigReader& config,
+                              std::span<const std::string_view> own_options) {
   for (const auto& [key, neutral] : neutral_values().items()) {
     const Json* found = config.find(key);
-    if (found != nullptr && *found != neutral) return config.unsupported(key, "");
+    const bool is_own = std::find(own_options.begin(), own_options.end(), key) != own_options.end();
+    if (found != nullptr && *found != neutral && !is_own) return config.unsupported(key, "");
   }
   return Ok{};
 }
 
-Result<Activation> read_activation(const ConfigReader& config) {
-  static constexpr std::array<std::pair<std::string_view, Activation>, 7> kNames = {{
-      {"silu", Activation::kSilu},
-      {"swish", Activation::kSilu},
-      {"gelu", Activation::kGelu},
-      {"gelu_new", Activation::kGeluTanh},
-      {"gelu_pytorch_tanh", Activation::kGeluTanh},
-      {"relu", Activation::kRelu},
-      {"relu2", Activation::kRelu2},
-  }};
-  const std::string name = TRY(config.text_or("hidden_act", "silu"));
-  for (const auto& [known, activation] : kNames) {
-    if (known == name) return activation;
-  }
-  return config.unsupported("hidden_act",
-                            "expected silu, gelu, gelu_new, gelu_pytorch_tanh, relu or relu2");
+constexpr ConfigKeys kUsualKeys = {};
+
+Result<std::uint64_t> read_count(const ConfigReader& config, const CountKey& key) {
+  if (key.fallback != 0) return config.count_or(key.name, key.fallback);
+  return config.count(key.name);
 }
 
-// What all families below share; every layer alike.
-Result<ModelSpec> read_common(const ConfigReader& config) {
+Status read_rope(const ConfigReader& config, const ConfigKeys& keys, AttentionSpec& attention,
+                 ModelSpec& spec) {
+  spec.context_max = TRY(read_count(config, keys.positions));
+  if (!keys.has_rope) return Ok{};
+  const RopeConfig rope =
+      TRY(read_rope_config(config, attention.head_dim, spec.context_max, keys.rope));
+  spec.context_max = rope.context_max;
+  attention.rope = rope_index(spec, rope.rope);
+  return Ok{};
+}
+
+Status read_attention(const ConfigReader& config, const ConfigKeys& keys, AttentionSpec& attention,
+                      ModelSpec& spec) {
+  attention.num_heads = TRY(read_count(config, keys.heads));
+  if (attention.num_heads == 0) return config.wrong(keys.heads.name, "1 or more");
+  const std::size_t kv_heads =
+      keys.kv_heads.fallback != 0 ? keys.kv_heads.fallback : attention.num_heads;
+  attention.num_kv_heads = TRY(config.count_or(keys.kv_heads.name, kv_heads));
+  const std::size_t head_dim =
+      keys.head_dim.fallback != 0 ? keys.head_dim.fallback : spec.hidden / attention.num_heads;
+  attention.head_dim = TRY(config.count_or(keys.head_dim.name, head_dim));
+  if (attention.head_dim == 0 || attention.head_dim > kHeadDimMax) {
+    return config.wrong(keys.head_dim.name, "1 to " + std::to_string(kHeadDimMax));
+  }
+  attention.value_head_dim = attention.head_dim;
+  attention.scale = inverse_root(static_cast<double>(attention.head_dim));
+  return read_rope(config, keys, attention, spec);
+}
+
+// What all families share; every layer alike.
+Result<ModelSpec> read_common(const ConfigReader& config, const ConfigKeys& keys) {
   ModelSpec spec;
-  spec.vocabulary = TRY(config.count("vocab_size"));
-  spec.hidden = TRY(config.count("hidden_size"));
-  spec.final_norm.eps = static_cast<float>(TRY(config.number_or("rms_norm_eps", 1e-6)));
+  spec.vocabulary = TRY(read_count(config, keys.vocabulary));
+  spec.hidden = TRY(read_count(config, keys.hidden));
+  spec.final_norm = keys.norm;
+  spec.final_norm.eps =
+      static_cast<float>(TRY(config.number_or(keys.norm_eps, double{keys.norm.eps})));
   spec.has_tied_embeddings = TRY(config.flag_or("tie_word_embeddings", false));
 
   LayerSpec layer;
   layer.attention_norm = layer.feed_forward_norm = spec.final_norm;
-  AttentionSpec& attention = layer.attention;
-  attention.num_heads = TRY(config.count("num_attention_heads"));
-  attention.num_kv_heads = TRY(config.count_or("num_key_value_heads", attention.num_heads));
-  if (attention.num_heads == 0) return config.wrong("num_attention_heads", "1 or more");
-  attention.head_dim = TRY(config.count_or("head_dim", spec.hidden / attention.num_heads));
-  if (attention.head_dim == 0 || attention.head_dim > kHeadDimMax) {
-    return config.wrong("head_dim", "1 to " + std::to_string(kHeadDimMax));
-  }
-  attention.value_head_dim = attention.head_dim;
-  attention.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(attention.head_dim)));
-  const RopeConfig rope = TRY(read_rope_config(config, attention.head_dim));
-  spec.context_max = rope.context_max;
-  attention.rope = rope_index(spec, rope.rope);
-  layer.feed_forward.width = TRY(config.count("intermediate_size"));
-  layer.feed_forward.activation = TRY(read_activation(config));
+  TRY(read_attention(config, keys, layer.attention, spec));
+  const std::optional<std::size_t> width = keys.width_of_hidden != 0 && spec.hidden <= kHiddenMax
+                                               ? std::optional(keys.width_of_hidden * spec.hidden)
+                                               : std::nullopt;
+  layer.feed_forward.width =
+      width ? TRY(config.count_or(keys.width.name, *width)) : TRY(read_count(config, keys.width));
+  layer.feed_forward.activation =
+      TRY(read_activation(config, keys.activation, keys.default_activation));
 
-  const std::uint64_t num_layers = TRY(config.count("num_hidden_layers"));
+  const std::uint64_t num_layers = TRY(read_count(config, keys.layers));
   if (num_layers == 0 || num_layers > kLayersMax) {
-    return config.wrong("num_hidden_layers", "1 to " + std::to_string(kLayersMax));
+    return config.wrong(keys.layers.name, "1 to " + std::to_string(kLayersMax));
   }
   spec.layers.assign(num_layers, layer);
   return spec;
 }
 
-// Sliding layers as `layer_types` lists them or, in older files, as `is_sliding` says.
-template <class IsSliding>
-Status read_windows(const ConfigReader& config, ModelSpec& spec, IsSliding is_sliding) {
-  const Json* types = config.find("layer_types");
-  if (types != nullptr && (!types->is_array() || types->size() != spec.layers.size())) {
-    return config.wrong("layer_types",
-                        "a list of " + std::to_string(spec.layers.size()) + " names");
+std::vector<const Family*> all_families() {
+  std::vector<const Family*> families;
+  for (const std::span<const Family> rows :
+       {llama_families(), qwen_families(), gemma_families(), phi_families(), gpt_families()}) {
+    for (const Family& family : rows) families.push_back(&family);
   }
-  for (std::size_t i = 0; i < spec.layers.size(); ++i) {
-    bool sliding = is_sliding(i);
-    if (types != nullptr) {
-      const Json& type = (*types)[i];
-      if (type != "full_attention" && type != "sliding_attention") {
-        return config.unsupported("layer_types", "expected full_attention or sliding_attention");
-      }
-      sliding = type == "sliding_attention";
-    }
-    if (!sliding) continue;
-    spec.layers[i].attention.kind = AttentionKind::kSliding;
-    spec.layers[i].attention.window = TRY(config.count("sliding_window"));
-  }
-  return Ok{};
+  return families;
 }
-
-Status read_llama(const ConfigReader& config, ModelSpec& spec) {
-  const bool attention_bias = TRY(config.flag_or("attention_bias", false));
-  const bool mlp_bias = TRY(config.flag_or("mlp_bias", false));
-  for (LayerSpec& layer : spec.layers) {
-    layer.attention.has_qkv_bias = layer.attention.has_output_bias = attention_bias;
-    layer.feed_forward.has_bias = mlp_bias;
-  }
-  return Ok{};
-}
-
-Status read_mistral(const ConfigReader& config, ModelSpec& spec) {
-  const bool sliding = config.find("sliding_window") != nullptr;
-  return read_windows(config, spec, [sliding](std::size_t) { return sliding; });
-}
-
-// Layers from max_window_layers on are sliding, when the switch is on.
-Status read_qwen_windows(const ConfigReader& config, ModelSpec& spec) {
-  const bool on = TRY(config.flag_or("use_sliding_window", false));
-  const std::uint64_t first = TRY(config.count_or("max_window_layers", spec.layers.size()));
-  return read_windows(config, spec, [on, first](std::size_t i) { return on && i >= first; });
-}
-
-Status read_qwen2(const ConfigReader& config, ModelSpec& spec) {
-  for (LayerSpec& layer : spec.layers) layer.attention.has_qkv_bias = true;
-  return read_qwen_windows(config, spec);
-}
-
-Status read_qwen3(const ConfigReader& config, ModelSpec& spec) {
-  const bool attention_bias = TRY(config.flag_or("attention_bias", false));
-  for (LayerSpec& layer : spec.layers) {
-    layer.attention.has_qkv_bias = layer.attention.has_output_bias = attention_bias;
-    layer.attention.query_norm = layer.attention.key_norm = layer.attention_norm;
-  }
-  return read_qwen_windows(config, spec);
-}
-
-// Softmax over all experts, top k, renormalised: the same as softmax over the k logits.
-Status read_mixtral(const ConfigReader& config, ModelSpec& spec) {
-  TRY(read_mistral(config, spec));
-  const std::uint64_t num_experts = TRY(config.count("num_local_experts"));
-  const std::uint64_t num_selected = TRY(config.count("num_experts_per_tok"));
-  for (LayerSpec& layer : spec.layers) {
-    layer.feed_forward.kind = FeedForwardKind::kExperts;
-    layer.feed_forward.num_experts = num_experts;
-    layer.feed_forward.num_selected = num_selected;
-  }
-  return Ok{};
-}
-
-Result<std::vector<std::uint64_t>> read_dense_layers(const ConfigReader& config) {
-  std::vector<std::uint64_t> layers;
-  const Json* list = config.find("mlp_only_layers");
-  if (list == nullptr) return layers;
-  if (!list->is_array()) return config.wrong("mlp_only_layers", "a list of layer numbers");
-  for (const Json& layer : *list) {
-    if (!layer.is_number_unsigned())
-      return config.wrong("mlp_only_layers", "a list of layer numbers");
-    layers.push_back(layer.get<std::uint64_t>());
-  }
-  return layers;
-}
-
-// Every decoder_sparse_step-th layer has experts, except those that are listed as dense.
-Status read_qwen3_moe(const ConfigReader& config, ModelSpec& spec) {
-  TRY(read_qwen3(config, spec));
-  const std::uint64_t step = TRY(config.count_or("decoder_sparse_step", 1));
-  if (step == 0) return config.wrong("decoder_sparse_step", "1 or more");
-  const std::vector<std::uint64_t> dense = TRY(read_dense_layers(config));
-  FeedForwardSpec experts = spec.layers.front().feed_forward;
-  experts.kind = FeedForwardKind::kExperts;
-  experts.width = TRY(config.count("moe_intermediate_size"));
-  experts.num_experts = TRY(config.count("num_experts"));
-  experts.num_selected = TRY(config.count("num_experts_per_tok"));
-  experts.routing.weights = TRY(config.flag_or("norm_topk_prob", false))
-                                ? ExpertWeights::kNormalised
-                                : ExpertWeights::kScores;
-  for (std::size_t i = 0; i < spec.layers.size(); ++i) {
-    if (std::find(dense.begin(), dense.end(), i) != dense.end() || (i + 1) % step != 0) continue;
-    spec.layers[i].feed_forward = experts;
-  }
-  return Ok{};
-}
-
-struct Family {
-  std::string_view architecture;
-  Status (*read)(const ConfigReader&, ModelSpec&);
-};
-constexpr std::array<Family, 6> kFamilies = {{
-    {"LlamaForCausalLM", read_llama},
-    {"MistralForCausalLM", read_mistral},
-    {"MixtralForCausalLM", read_mixtral},
-    {"Qwen2ForCausalLM", read_qwen2},
-    {"Qwen3ForCausalLM", read_qwen3},
-    {"Qwen3MoeForCausalLM", read_qwen3_moe},
-}};
 
 std::string joined_architectures() {
   std::string names;
-  for (const Family& family : kFamilies) {
-    names += (names.empty() ? "" : ", ") + std::string(family.architecture);
+  for (const Family* family : all_families()) {
+    names += (names.empty() ? "" : ", ") + std::string(family->architecture);
   }
   return names;
 }
@@ -227,10 +131,18 @@ Result<const Family*> find_family(const ConfigReader& config) {
     return config.wrong("architectures", "a list with one name");
   }
   const std::string name = list->front().get<std::string>();
-  for (const Family& family : kFamilies) {
-    if (family.architecture == name) return &family;
+  for (const Family* family : all_families()) {
+    if (family->architecture == name) return family;
   }
   return config.unsupported("architectures", "this program runs " + joined_architectures());
+}
+
+// The object that holds the language model.
+Result<ConfigReader> part_of(const ConfigReader& config, const Family& family) {
+  if (family.part.empty()) return config;
+  const std::optional<ConfigReader> part = TRY(config.object(family.part));
+  if (!part) return config.wrong(family.part, "an object");
+  return *part;
 }
 
 // An id or a list of ids.
@@ -265,19 +177,21 @@ Status read_special_ids(const ConfigReader& config, const Json& generation_confi
 
 std::vector<std::string> supported_architectures() {
   std::vector<std::string> names;
-  for (const Family& family : kFamilies) names.emplace_back(family.architecture);
+  for (const Family* family : all_families()) names.emplace_back(family->architecture);
   return names;
 }
 
 Result<ModelSpec> spec_from_config(const Json& config, const Json& generation_config,
                                    const std::string& name) {
-  const ConfigReader reader(config, name);
-  const Family* family = TRY(find_family(reader));
-  TRY(refuse_foreign_options(reader));
-  ModelSpec spec = TRY(read_common(reader));
-  spec.architecture = family->architecture;
+  const ConfigReader whole(config, name);
+  const Family* family = TRY(find_family(whole));
+  const ConfigReader reader = TRY(part_of(whole, *family));
+  TRY(refuse_foreign_options(whole, family->own_options));
+  TRY(refuse_foreign_options(reader, family->own_options));
+  ModelSpec spec = TRY(read_common(reader, family->keys != nullptr ? *family->keys : kUsualKeys));
+  spec.architecture = family->runs_as.empty() ? family->architecture : family->runs_as;
   TRY(family->read(reader, spec));
-  TRY(read_special_ids(reader, generation_config, spec));
+  TRY(read_special_ids(whole, generation_config, spec));
   Status checked = check_spec(spec);
   if (!checked.ok()) return with_context(std::move(checked).error(), name);
   return spec;

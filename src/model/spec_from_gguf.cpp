@@ -1,56 +1,14 @@
 // GGUF metadata of the architectures that this program runs, and the header of llama2.c files.
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
+#include <span>
 
+#include "model/families/family.h"
 #include "model/read_spec.h"
 #include "model/tensor_names.h"
 
 namespace millrace {
 namespace {
-
-// Keys of one architecture: "llama.block_count" and the like.
-class GgufReader {
- public:
-  GgufReader(const GgufMetadata& metadata, std::string architecture)
-      : metadata_(&metadata), prefix_(std::move(architecture) + ".") {}
-
-  Result<std::uint64_t> count(const std::string& key) const {
-    return metadata_->get<std::uint64_t>(prefix_ + key);
-  }
-  Result<std::uint64_t> count_or(const std::string& key, std::uint64_t fallback) const {
-    return TRY(metadata_->get_optional<std::uint64_t>(prefix_ + key)).value_or(fallback);
-  }
-  Result<double> number_or(const std::string& key, double fallback) const {
-    return TRY(metadata_->get_optional<double>(prefix_ + key)).value_or(fallback);
-  }
-  Result<std::string> text_or(const std::string& key, const std::string& fallback) const {
-    const auto text = TRY(metadata_->get_optional<std::string_view>(prefix_ + key));
-    return text ? std::string(*text) : fallback;
-  }
-  bool has(const std::string& key) const { return metadata_->find(prefix_ + key) != nullptr; }
-
-  // A number for all layers, or an array with one for each.
-  Result<std::vector<std::uint64_t>> per_layer(const std::string& key, std::size_t num_layers,
-                                               std::optional<std::uint64_t> fallback = {}) const {
-    const GgufValue* value = metadata_->find(prefix_ + key);
-    if (value == nullptr && fallback) return std::vector<std::uint64_t>(num_layers, *fallback);
-    const std::optional<GgufArray> array = value == nullptr ? std::nullopt : value->as_array();
-    if (!array) return std::vector<std::uint64_t>(num_layers, TRY(count(key)));
-    std::vector<std::uint64_t> values = TRY(array->unsigned_values());
-    if (values.size() != num_layers) {
-      return Error{ErrorCode::kCorruptData, prefix_ + key + " has " +
-                                                std::to_string(values.size()) + " values for " +
-                                                std::to_string(num_layers) + " layers"};
-    }
-    return values;
-  }
-
- private:
-  const GgufMetadata* metadata_;
-  std::string prefix_;
-};
 
 Status read_rope_scaling(const GgufReader& reader, std::size_t context, RopeSpec& rope) {
   const std::string type = TRY(reader.text_or("rope.scaling.type", "none"));
@@ -98,6 +56,7 @@ Status read_frequency_divisors(const WeightSource& weights, RopeSpec& rope) {
   return Ok{};
 }
 
+// Linear and yarn scaling are there to reach further than context_length says.
 Result<RopeSpec> read_rope(const GgufReader& reader, const WeightSource& weights,
                            std::size_t head_dim, std::size_t context) {
   RopeSpec rope;
@@ -114,7 +73,8 @@ Result<RopeSpec> read_rope(const GgufReader& reader, const WeightSource& weights
 }
 
 // Head counts, widths and biases of every layer.
-Status read_layers(const GgufReader& reader, const WeightSource& weights, ModelSpec& spec) {
+Status read_layers(const GgufReader& reader, const WeightSource& weights, Activation activation,
+                   ModelSpec& spec) {
   const std::size_t num_layers = spec.layers.size();
   const auto heads = TRY(reader.per_layer("attention.head_count", num_layers));
   const auto kv_heads = TRY(reader.per_layer("attention.head_count_kv", num_layers, heads.front()));
@@ -131,6 +91,7 @@ Status read_layers(const GgufReader& reader, const WeightSource& weights, ModelS
   }
   const RopeSpec rope = TRY(read_rope(reader, weights, head_dim, spec.context_max));
   const std::size_t rope_at = rope_index(spec, rope);
+  spec.context_max = TRY(stretched_context(rope, spec.context_max));
   const std::uint64_t window = TRY(reader.count_or("attention.sliding_window", 0));
   for (std::size_t i = 0; i < num_layers; ++i) {
     LayerSpec& layer = spec.layers[i];
@@ -139,20 +100,20 @@ Status read_layers(const GgufReader& reader, const WeightSource& weights, ModelS
     layer.attention.num_kv_heads = kv_heads[i];
     layer.attention.head_dim = head_dim;
     layer.attention.value_head_dim = value_dim;
-    layer.attention.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+    layer.attention.scale = inverse_root(static_cast<double>(head_dim));
     layer.attention.rope = rope_at;
     if (window > 0) {
       layer.attention.kind = AttentionKind::kSliding;
       layer.attention.window = window;
     }
     const auto has = [&](TensorRole role) { return weights.find(gguf_name(role, i)) != nullptr; };
-    layer.attention.has_qkv_bias = has(TensorRole::kQueryBias);
+    layer.attention.has_qkv_bias =
+        has(TensorRole::kQueryBias) ||
+        weights.find(gguf_fused_name(TensorRole::kQueryBias, i)) != nullptr;
     layer.attention.has_output_bias = has(TensorRole::kAttentionOutputBias);
     layer.feed_forward.has_bias = has(TensorRole::kDownBias);
-    if (has(TensorRole::kQueryNorm)) {
-      layer.attention.query_norm = layer.attention.key_norm = spec.final_norm;
-    }
     layer.feed_forward.width = widths[i];
+    layer.feed_forward.activation = activation;
   }
   return Ok{};
 }
@@ -173,31 +134,43 @@ Status read_experts(const GgufReader& reader, const WeightSource& weights, Model
   return Ok{};
 }
 
-struct GgufArchitecture {
-  std::string_view gguf;
-  std::string_view hugging_face;
-  std::string_view with_experts;  // Hugging Face's name when expert_count is set
-};
-constexpr std::array<GgufArchitecture, 4> kArchitectures = {{
-    {"llama", "LlamaForCausalLM", "MixtralForCausalLM"},
-    {"qwen2", "Qwen2ForCausalLM", ""},
-    {"qwen3", "Qwen3ForCausalLM", ""},
-    {"qwen3moe", "Qwen3MoeForCausalLM", "Qwen3MoeForCausalLM"},
-}};
+std::vector<const GgufFamily*> all_families() {
+  std::vector<const GgufFamily*> families;
+  for (const std::span<const GgufFamily> rows :
+       {llama_gguf_families(), qwen_gguf_families(), gemma_gguf_families(), phi_gguf_families(),
+        gpt_gguf_families()}) {
+    for (const GgufFamily& family : rows) families.push_back(&family);
+  }
+  return families;
+}
 
-Result<std::string> read_architecture(const GgufReader& reader, std::string_view name) {
-  for (const GgufArchitecture& known : kArchitectures) {
-    if (known.gguf != name) continue;
-    const bool experts = TRY(reader.count_or("expert_count", 0)) > 0;
-    if (experts && known.with_experts.empty()) {
-      return Error{ErrorCode::kUnsupported,
-                   "GGUF architecture \"" + std::string(name) + "\" with experts is not supported"};
-    }
-    return std::string(experts ? known.with_experts : known.hugging_face);
+Result<const GgufFamily*> find_family(std::string_view name) {
+  std::string known;
+  for (const GgufFamily* family : all_families()) {
+    if (family->name == name) return family;
+    known += (known.empty() ? "" : ", ") + std::string(family->name);
   }
   return Error{ErrorCode::kUnsupported, "GGUF architecture \"" + std::string(name) +
-                                            "\" is not supported: this program runs llama, qwen2, "
-                                            "qwen3 and qwen3moe"};
+                                            "\" is not supported: this program runs " + known};
+}
+
+Result<std::string> read_architecture(const GgufReader& reader, const GgufFamily& family) {
+  const bool experts = TRY(reader.count_or("expert_count", 0)) > 0;
+  if (experts && family.with_experts.empty()) {
+    return Error{ErrorCode::kUnsupported, "GGUF architecture \"" + std::string(family.name) +
+                                              "\" with experts is not supported"};
+  }
+  return std::string(experts ? family.with_experts : family.architecture);
+}
+
+Result<NormSpec> read_norm(const GgufReader& reader, const GgufFamily& family) {
+  NormSpec norm;
+  norm.kind = family.norm;
+  const bool is_rms = family.norm == NormKind::kRms;
+  norm.has_bias = !is_rms;
+  norm.eps = static_cast<float>(TRY(reader.number_or(
+      is_rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-5)));
+  return norm;
 }
 
 Status read_special_ids(const GgufMetadata& metadata, ModelSpec& spec) {
@@ -217,7 +190,8 @@ Result<ModelSpec> spec_from_gguf(const GgufMetadata& metadata, const WeightSourc
   const std::string_view name = TRY(metadata.get<std::string_view>("general.architecture"));
   const GgufReader reader(metadata, std::string(name));
   ModelSpec spec;
-  spec.architecture = TRY(read_architecture(reader, name));
+  const GgufFamily* family = TRY(find_family(name));
+  spec.architecture = TRY(read_architecture(reader, *family));
   const TensorInfo* embedding = weights.find(gguf_name(TensorRole::kEmbedding));
   if (embedding == nullptr || embedding->shape.rank() != 2) {
     return Error{ErrorCode::kCorruptData,
@@ -226,8 +200,7 @@ Result<ModelSpec> spec_from_gguf(const GgufMetadata& metadata, const WeightSourc
   spec.vocabulary = embedding->shape[0];
   spec.hidden = TRY(reader.count("embedding_length"));
   spec.context_max = TRY(reader.count("context_length"));
-  spec.final_norm.eps =
-      static_cast<float>(TRY(reader.number_or("attention.layer_norm_rms_epsilon", 1e-5)));
+  spec.final_norm = TRY(read_norm(reader, *family));
   spec.has_tied_embeddings = weights.find(gguf_name(TensorRole::kOutput)) == nullptr;
   const std::uint64_t num_layers = TRY(reader.count("block_count"));
   if (num_layers == 0 || num_layers > kLayersMax) {
@@ -236,7 +209,8 @@ Result<ModelSpec> spec_from_gguf(const GgufMetadata& metadata, const WeightSourc
                                               std::to_string(kLayersMax)};
   }
   spec.layers.resize(num_layers);
-  TRY(read_layers(reader, weights, spec));
+  TRY(read_layers(reader, weights, family->activation, spec));
+  if (family->read != nullptr) TRY(family->read(reader, weights, spec));
   TRY(read_experts(reader, weights, spec));
   TRY(read_special_ids(metadata, spec));
   Status checked = check_spec(spec);
