@@ -14,10 +14,10 @@
 namespace millrace {
 namespace {
 
-template <class Half>
-void decode_halves(const std::byte* bytes, std::span<float> values) {
+template <class Float>
+void decode_narrow(const std::byte* bytes, std::span<float> values) {
   for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = to_float(load<Half>(bytes + i * sizeof(Half)));
+    values[i] = to_float(load<Float>(bytes + i * sizeof(Float)));
 }
 
 // x = scale * quant + minimum, group by group, each step rounded to float; the product is exact.
@@ -53,7 +53,7 @@ void decode_blocks(DType dtype, std::span<const std::byte> bytes, std::span<floa
 
 bool can_decode(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
-         dtype == DType::kF64 || is_block_type(dtype);
+         dtype == DType::kF64 || dtype == DType::kF8E4M3 || is_block_type(dtype);
 }
 
 void decode(DType dtype, std::span<const std::byte> bytes, std::span<float> values) {
@@ -65,10 +65,13 @@ void decode(DType dtype, std::span<const std::byte> bytes, std::span<float> valu
       std::memcpy(values.data(), bytes.data(), bytes.size());
       break;
     case DType::kF16:
-      decode_halves<Float16>(bytes.data(), values);
+      decode_narrow<Float16>(bytes.data(), values);
       break;
     case DType::kBF16:
-      decode_halves<BFloat16>(bytes.data(), values);
+      decode_narrow<BFloat16>(bytes.data(), values);
+      break;
+    case DType::kF8E4M3:
+      decode_narrow<Float8>(bytes.data(), values);
       break;
     case DType::kF64:
       for (std::size_t i = 0; i < values.size(); ++i)
@@ -85,7 +88,7 @@ Status decode_rows(const SourceTensor& tensor, std::size_t row_begin, std::size_
     return Error{ErrorCode::kUnsupported,
                  "tensor " + in_quotes(tensor.name) + " is of type " +
                      std::string(dtype_name(tensor.dtype)) +
-                     ", expected f32, f16, bf16, f64 or a block type of GGUF"};
+                     ", expected f32, f16, bf16, f64, f8_e4m3 or a block type of GGUF"};
   }
   const std::size_t num_rows_held = tensor.shape.rank() == 0 ? 1 : tensor.shape[0];
   CHECK(num_rows <= num_rows_held);

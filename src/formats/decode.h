@@ -10,7 +10,8 @@
 
 namespace millrace {
 
-// f32, f16, bf16, f64 and the block types. The integer types hold indices and flags, not weights.
+// f32, f16, bf16, f64, f8_e4m3 and the block types. The integer types hold indices and flags, not
+// weights.
 bool can_decode(DType dtype);
 
 // Exactly what the bytes stand for (a block's minimum is added with one rounding, as in ggml's C),

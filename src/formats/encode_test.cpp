@@ -192,8 +192,9 @@ TEST(DecodeRows, RoundsDoublesAndRefusesIntegers) {
   EXPECT_EQ(values[0], 1.0f);
   EXPECT_EQ(values[1], -0.1f);
   const SourceTensor indices{"i", DType::kI64, Shape{2}, std::as_bytes(std::span(doubles))};
-  EXPECT_EQ(message_of(decode_rows(indices, 0, 2, values)),
-            "tensor 'i' is of type i64, expected f32, f16, bf16, f64 or a block type of GGUF");
+  EXPECT_EQ(
+      message_of(decode_rows(indices, 0, 2, values)),
+      "tensor 'i' is of type i64, expected f32, f16, bf16, f64, f8_e4m3 or a block type of GGUF");
 }
 
 }  // namespace

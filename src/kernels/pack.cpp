@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "kernels/pack_float8.h"
 #include "kernels/pack_groups.h"
 
 namespace millrace {
@@ -73,6 +74,8 @@ void pack_any(ConstTensorView source, std::size_t first_row, PackedMatrix& matri
       return pack_float_rows<From, Float16>(source, first_row, matrix);
     case WeightFormat::kBF16:
       return pack_float_rows<From, BFloat16>(source, first_row, matrix);
+    case WeightFormat::kE4m3G32:
+      return pack_float8_groups(source, first_row, matrix);
     default:
       return pack_group_rows(source, first_row, matrix);
   }
@@ -93,7 +96,7 @@ void check_rows(std::size_t num_rows, std::size_t num_cols, std::size_t first_ro
   CHECK(num_cols == matrix.num_cols);
   CHECK(first_row % kPanelRows == 0);
   CHECK(first_row + num_rows <= matrix.num_rows);
-  CHECK(!needs_quantized_rows(matrix.format) || matrix.num_cols % kWeightGroup == 0);
+  CHECK(matrix.num_cols % weight_depth_multiple(matrix.format) == 0);
 }
 
 }  // namespace
@@ -123,6 +126,14 @@ void pack_quant_rows(const QuantRows& source, std::size_t first_row, PackedMatri
   pack_group_rows(source, first_row, matrix);
 }
 
+void pack_float8_rows(const Float8Rows& source, std::size_t first_row, PackedMatrix& matrix) {
+  check_rows(source.num_rows, source.num_cols, first_row, matrix);
+  CHECK(matrix.format == WeightFormat::kE4m3G32);
+  CHECK(source.group_size % kWeightGroup == 0);
+  CHECK(source.num_cols % source.group_size == 0);
+  pack_float8_groups(source, first_row, matrix);
+}
+
 void unpack_row(const PackedMatrix& matrix, std::size_t row, float* values) {
   CHECK(row < matrix.num_rows);
   const PanelLayout layout = panel_layout(matrix.format, matrix.num_cols);
@@ -135,6 +146,8 @@ void unpack_row(const PackedMatrix& matrix, std::size_t row, float* values) {
       return unpack_float_row<Float16>(panel, lane, matrix.num_cols, values);
     case WeightFormat::kBF16:
       return unpack_float_row<BFloat16>(panel, lane, matrix.num_cols, values);
+    case WeightFormat::kE4m3G32:
+      return unpack_float8_row(matrix, panel, lane, values);
     default:
       return unpack_group_row(matrix, panel, lane, values);
   }

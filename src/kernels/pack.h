@@ -13,6 +13,11 @@
 //   bf16's halves are interleaved because then a shift and a mask of the same 32 bytes give the f32
 //   of outputs 0-7 and 8-15, where widening in order takes a shuffle per vector.
 //
+//   e4m3-g32           scales first, padded to 64 bytes, then as f32:
+//
+//     | g0: s0 … s15 | g1: … | pad |  f32, 64 bytes per group of 32 k
+//     | k = 0: w0 w1 … w15 | k = 1: …                                16 bytes each
+//
 //   int8, int8-…       scales first, padded to 64 bytes, then groups of 32 k:
 //
 //     | g0: s0 … s15 (m0 … m15) | g1: … | pad |  f16, or f32 (-g32, -g16: groups of 32 or 16 k)
@@ -42,7 +47,7 @@ namespace millrace {
 inline constexpr std::size_t kPackedAlignment = 64;
 
 struct PanelLayout {
-  std::size_t scale_bytes = 0;        // All scales and minima of a panel, padded; 0 for floats.
+  std::size_t scale_bytes = 0;  // All scales and minima of a panel, padded; 0 for plain floats.
   std::size_t group_scale_bytes = 0;  // Scales and minima of one group of the format.
   std::size_t group_bytes = 0;        // Quants of one group of 32 k; elements of one k for floats.
   std::size_t panel_bytes = 0;        // Distance between panels.
@@ -81,13 +86,20 @@ constexpr IntFormat int_format(WeightFormat format) {
 }
 
 inline std::size_t weight_element_bytes(WeightFormat format) {
+  if (format == WeightFormat::kE4m3G32) return 1;
   return format == WeightFormat::kF32 ? 4 : 2;
 }
 
 inline PanelLayout panel_layout(WeightFormat format, std::size_t num_cols) {
   if (!needs_quantized_rows(format)) {
     const std::size_t bytes = kPanelRows * weight_element_bytes(format);
-    return {.group_bytes = bytes, .panel_bytes = bytes * num_cols};
+    const std::size_t group_scale_bytes =
+        format == WeightFormat::kE4m3G32 ? kPanelRows * sizeof(float) : 0;
+    const std::size_t scale_bytes = num_cols / kWeightGroup * group_scale_bytes;
+    return {.scale_bytes = scale_bytes,
+            .group_scale_bytes = group_scale_bytes,
+            .group_bytes = bytes,
+            .panel_bytes = scale_bytes + bytes * num_cols};
   }
   const IntFormat ints = int_format(format);
   PanelLayout layout;

@@ -74,7 +74,7 @@ TEST(Pack, SizesThatCannotBeAreRefused) {
     EXPECT_FALSE(packed_bytes(format, std::uint64_t{1} << 40, std::uint64_t{1} << 40).ok());
     EXPECT_FALSE(packed_bytes(format, ~std::uint64_t{0}, 32).ok());
     EXPECT_FALSE(packed_bytes(format, 0, ~std::uint64_t{31}).ok());
-    EXPECT_EQ(packed_bytes(format, 1, 65).ok(), !needs_quantized_rows(format));
+    EXPECT_EQ(packed_bytes(format, 1, 65).ok(), weight_depth_multiple(format) == 1);
   }
   const auto odd = packed_bytes(WeightFormat::kInt8, 7, 65);
   EXPECT_EQ(odd.error().message, "int8 matrix of [7, 65] has a depth that is no multiple of 32");
@@ -86,6 +86,7 @@ double error_bound(WeightFormat format, double low, double high) {
   if (format == WeightFormat::kF32) return 0;
   if (format == WeightFormat::kF16) return largest * 0x1.0p-11;
   if (format == WeightFormat::kBF16) return largest * 0x1.0p-8;
+  if (format == WeightFormat::kE4m3G32) return largest * 0x1.0p-4 * 1.0001;
   const IntFormat ints = int_format(format);
   // Of the scale and the minimum, as they are stored.
   const double rounding = ints.has_wide_scales ? 0x1.0p-22 : 0x1.0p-11;
@@ -191,6 +192,32 @@ TEST(Pack, QuantsAreTakenOverWithoutLoss) {
           ASSERT_EQ(row[c], ints.has_minimum ? product + minima[at] : product)
               << weight_format_name(format) << " [" << r << ", " << c << "]";
         }
+      }
+    }
+  }
+}
+
+TEST(Pack, Float8RowsAreTakenOverWithoutLoss) {
+  constexpr std::size_t kRows = 18;
+  constexpr std::size_t kCols = 128;
+  for (const std::size_t group_size : {32u, 64u, 128u}) {
+    Random random(3);
+    std::vector<Float8> values(kRows * kCols);
+    std::vector<float> scales(values.size() / group_size);
+    for (Float8& value : values) value.bits = static_cast<std::uint8_t>(random.below(127) * 2);
+    for (float& scale : scales) scale = static_cast<float>(random.normal());
+    Packed packed(WeightFormat::kE4m3G32, kRows, kCols);
+    pack_float8_rows({.values = values.data(),
+                      .scales = scales.data(),
+                      .num_rows = kRows,
+                      .num_cols = kCols,
+                      .group_size = group_size},
+                     0, packed.matrix);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const std::vector<float> row = packed.row(r);
+      for (std::size_t c = 0; c < kCols; ++c) {
+        const std::size_t at = r * kCols + c;
+        ASSERT_EQ(row[c], scales[at / group_size] * to_float(values[at])) << r << ", " << c;
       }
     }
   }

@@ -12,9 +12,9 @@ namespace millrace {
 namespace {
 
 constexpr std::array<std::string_view, kNumWeightFormats> kNames = {
-    "f32",          "f16",      "bf16",         "int8",     "int4",
-    "int4-min",     "int8-g32", "int8-g32-min", "int8-g16", "int4-g32",
-    "int4-g32-min", "int4-g16", "int4-g16-min", "e2m1-g32", "iq4-g32"};
+    "f32",      "f16",          "bf16",         "e4m3-g32", "int8",     "int4",
+    "int4-min", "int8-g32",     "int8-g32-min", "int8-g16", "int4-g32", "int4-g32-min",
+    "int4-g16", "int4-g16-min", "e2m1-g32",     "iq4-g32"};
 constexpr std::uint64_t kPackedBytesMax = std::uint64_t{1} << 46;
 
 }  // namespace
@@ -40,7 +40,7 @@ Result<std::uint64_t> packed_bytes(WeightFormat format, std::uint64_t num_rows,
                                    std::uint64_t num_cols) {
   const std::string what = std::string(weight_format_name(format)) + " matrix of [" +
                            std::to_string(num_rows) + ", " + std::to_string(num_cols) + "]";
-  if (needs_quantized_rows(format) && num_cols % kWeightGroup != 0) {
+  if (num_cols % weight_depth_multiple(format) != 0) {
     return Error{ErrorCode::kInvalidArgument,
                  what + " has a depth that is no multiple of " + std::to_string(kWeightGroup)};
   }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "tensor/half.h"
 #include "tensor/quant_groups.h"
 #include "tensor/view.h"
 
@@ -18,6 +19,7 @@ enum class WeightFormat : std::uint8_t {
   kF32,
   kF16,
   kBF16,
+  kE4m3G32,     // floats of 8 bits times an f32 scale for each 32; activations stay f32
   kInt8,        // groups of 32: f16 scale, int8 in -127..127 (-128 is accepted from files)
   kInt4,        // groups of 32: f16 scale, 4 bits, q in -8..7
   kInt4Min,     // groups of 32: f16 scale and minimum, 4 bits, q in 0..15
@@ -31,15 +33,19 @@ enum class WeightFormat : std::uint8_t {
   kE2m1G32,  // groups of 32: f32 scale, 4 bits, q in kE2m1Values
   kIq4G32,   // groups of 32: f32 scale, 4 bits, q in kIq4Values
 };
-inline constexpr std::size_t kNumWeightFormats = 15;
+inline constexpr std::size_t kNumWeightFormats = 16;
 inline constexpr std::size_t kWeightGroup = 32;  // Of activations, and of most formats.
 
-// "f32", "f16", "bf16", "int8", "int4", "int4-min", "int8-g32", "int8-g32-min", "int8-g16",
-// "int4-g32", "int4-g32-min", "int4-g16", "int4-g16-min", "e2m1-g32", "iq4-g32".
+// "f32", "f16", "bf16", "e4m3-g32", "int8", "int4", "int4-min", "int8-g32", "int8-g32-min",
+// "int8-g16", "int4-g32", "int4-g32-min", "int4-g16", "int4-g16-min", "e2m1-g32", "iq4-g32".
 std::string_view weight_format_name(WeightFormat format);
 std::optional<WeightFormat> weight_format_from_name(std::string_view name);
 inline bool needs_quantized_rows(WeightFormat format) {
   return format >= WeightFormat::kInt8;
+}
+// What the depth must be a multiple of.
+inline std::size_t weight_depth_multiple(WeightFormat format) {
+  return format >= WeightFormat::kE4m3G32 ? kWeightGroup : 1;
 }
 // Mean bits per weight, scales included.
 double weight_format_bits(WeightFormat format);
@@ -59,7 +65,7 @@ inline constexpr std::size_t kPanelRows = 16;
 struct PackedMatrix {
   WeightFormat format = WeightFormat::kF32;
   std::size_t num_rows = 0;  // N, outputs
-  std::size_t num_cols = 0;  // P, depth; a multiple of 32 for the int formats
+  std::size_t num_cols = 0;  // P, depth; a multiple of weight_depth_multiple(format)
   std::byte* data = nullptr;
 };
 
@@ -95,6 +101,20 @@ std::optional<WeightFormat> lossless_format(const QuantKind& kind);
 // As pack_rows, without rounding. The format can_hold the kind of the weights; its group size
 // divides theirs, whose scales are repeated.
 void pack_quant_rows(const QuantRows& source, std::size_t first_row, PackedMatrix& matrix);
+
+// Borrowed rows [n, P] of 8-bit floats and scales, as FP8 checkpoints hold them. A weight is the
+// product, rounded to f32 once (the reference's own f32 value; a float of 4 bits times an f32 scale
+// fits neither bf16 nor an integer).
+struct Float8Rows {
+  const Float8* values = nullptr;  // [n, P]
+  const float* scales = nullptr;   // [n, P / group_size]
+  std::size_t num_rows = 0;
+  std::size_t num_cols = 0;
+  std::size_t group_size = kWeightGroup;  // a multiple of 32 that divides P
+};
+
+// As pack_quant_rows, into e4m3-g32: nothing is lost.
+void pack_float8_rows(const Float8Rows& source, std::size_t first_row, PackedMatrix& matrix);
 
 // The f32 values of one packed row, as the kernels see them: for embeddings and tests.
 void unpack_row(const PackedMatrix& matrix, std::size_t row, float* values);

@@ -117,7 +117,7 @@ Status WeightPlan::add_matrix(const RequiredTensor& tensor, std::optional<Weight
   slot.stored = TRY(tensors_.matrix(tensor.key, num_rows, num_cols));
   slot.is_matrix = true;
   slot.format = format.value_or(nearest_format(slot.stored.dtype));
-  if (needs_quantized_rows(slot.format) && num_cols % kWeightGroup != 0) {
+  if (num_cols % weight_depth_multiple(slot.format) != 0) {
     slot.format = nearest_format(slot.stored.dtype);
     ++num_kept_;
   }

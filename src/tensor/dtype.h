@@ -21,6 +21,7 @@ enum class DType : std::uint8_t {
   kI32,
   kI64,
   kBool,
+  kF8E4M3,  // 1 sign, 4 exponent, 3 mantissa; no infinities
   // GGUF's block types: small integers q times scales d (times block scales s). The layouts are
   // drawn in formats/decode_*.cpp.
   kQ8_0,     // 32 x 8 bits.                     x = d * q
@@ -46,7 +47,7 @@ enum class DType : std::uint8_t {
   kTQ2_0,    // 256 x 2 bits.                    x = d * (q - 1)
   kMXFP4,    // 32 x e2m1 floats.                x = 2^e * table[q]
 };
-inline constexpr std::size_t kNumDTypes = 32;
+inline constexpr std::size_t kNumDTypes = 33;
 
 // Name, elements and bytes of the smallest unit that can be decoded on its own. Plain types have
 // groups of one.

@@ -56,6 +56,39 @@ TEST(Half, RoundsToNearestEven) {
   EXPECT_EQ(to_bfloat16(std::numeric_limits<float>::max()).bits, 0x7F80);
 }
 
+// Every value by its definition; every other float goes to the nearest of them, ties to even.
+TEST(Float8, HoldsWhatE4m3Defines) {
+  for (int bits = 0; bits < 256; ++bits) {
+    const Float8 value{static_cast<std::uint8_t>(bits)};
+    const int exponent = bits >> 3 & 15;
+    const int mantissa = bits & 7;
+    if ((bits & 0x7F) == 0x7F) {
+      EXPECT_TRUE(std::isnan(to_float(value)));
+      EXPECT_EQ(to_float8(to_float(value)).bits & 0x7F, 0x7F);
+      continue;
+    }
+    const double magnitude =
+        exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+    EXPECT_EQ(double{to_float(value)}, bits >= 128 ? -magnitude : magnitude) << bits;
+    EXPECT_EQ(std::signbit(to_float(value)), bits >= 128) << bits;
+    EXPECT_EQ(to_float8(to_float(value)).bits, bits);
+  }
+}
+
+TEST(Float8, RoundsToNearestEven) {
+  for (int bits = 0; bits < 0x7E; ++bits) {
+    const float low = to_float(Float8{static_cast<std::uint8_t>(bits)});
+    const float high = to_float(Float8{static_cast<std::uint8_t>(bits + 1)});
+    const float middle = low / 2 + high / 2;  // Exact.
+    EXPECT_EQ(to_float8(middle).bits, bits + bits % 2);
+    EXPECT_EQ(to_float8(std::nextafter(middle, 0.0f)).bits, bits);
+    EXPECT_EQ(to_float8(std::nextafter(-middle, -1e9f)).bits, 0x80 | (bits + 1));
+  }
+  EXPECT_EQ(to_float8(464.0f).bits, 0x7E);
+  EXPECT_EQ(to_float8(465.0f).bits, 0x7F);
+  EXPECT_EQ(to_float8(-std::numeric_limits<float>::infinity()).bits, 0xFF);
+}
+
 TEST(DType, NamesAndSizesAgree) {
   for (std::size_t i = 0; i < kNumDTypes; ++i) {
     const auto dtype = static_cast<DType>(i);

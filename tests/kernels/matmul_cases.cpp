@@ -205,7 +205,7 @@ void add_matmul_cases(std::vector<CaseRow>& rows) {
       add_matmul(rows, {format, 1, 20, p}, Use::kTest);
       add_matmul(rows, {format, 11, 20, p}, Use::kTest, Extras::kBiasAndAdd);
     }
-    if (!needs_quantized_rows(format)) {
+    if (weight_depth_multiple(format) == 1) {
       for (const std::size_t p : {1u, 2u, 17u, 255u, 257u}) {
         add_matmul(rows, {format, 1, 18, p}, Use::kTest);
         add_matmul(rows, {format, 8, 18, p}, Use::kTest);

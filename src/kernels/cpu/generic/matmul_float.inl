@@ -1,4 +1,4 @@
-// Matrix product with f32, f16 and bf16 weights. Included once per instruction set.
+// Matrix product with f32, f16, bf16 and e4m3 weights. Included once per instruction set.
 
 // Depth of a block whose weights are widened to f32 once for many rows: 256 x 16 x 4 bytes = 16 KB,
 // half of the smallest L1.
@@ -90,15 +90,26 @@ static inline void block_tile(std::size_t num_rows, const float* x, std::size_t 
   if constexpr (Rows > 1) block_tile<Rows - 1>(num_rows, x, x_stride, weights, depth, sums);
 }
 
+// The weights of `count` k from k on of a panel, as f32.
 template <class Weight>
-static inline const float* widened(const Weight* weights, std::size_t count, float* scratch) {
+static inline const float* widened(const std::byte* panel, const PanelLayout& layout, std::size_t k,
+                                   std::size_t count, float* scratch) {
+  const auto* weights =
+      reinterpret_cast<const Weight*>(panel + layout.scale_bytes) + k * kPanelRows;
   if constexpr (std::is_same_v<Weight, float>) {
     return weights;
   } else {
-    for (std::size_t i = 0; i < count; i += kPanelRows) {
+    for (std::size_t i = 0; i < count; ++i) {
       Floats w[kVectors];
-      load_line(weights + i, w);
-      for (std::size_t v = 0; v < kVectors; ++v) store(scratch + i + v * kLanes, w[v]);
+      load_line(weights + i * kPanelRows, w);
+      if constexpr (std::is_same_v<Weight, Float8>) {
+        const float* scales =
+            reinterpret_cast<const float*>(panel) + (k + i) / kWeightGroup * kPanelRows;
+        for (std::size_t v = 0; v < kVectors; ++v) w[v] = w[v] * load(scales + v * kLanes);
+      }
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        store(scratch + i * kPanelRows + v * kLanes, w[v]);
+      }
     }
     return scratch;
   }
@@ -112,11 +123,11 @@ static inline void blocked_panel(const MatmulRange& range, std::size_t panel, st
   alignas(64) float scratch[kBlockDepth * kPanelRows];
   alignas(64) float sums[kBlockRows * kPanelRows] = {};
   const std::size_t depth = range.weight->num_cols;
-  const Weight* weights =
-      reinterpret_cast<const Weight*>(range.weight->data) + panel * depth * kPanelRows;
+  const PanelLayout layout = panel_layout(range.weight->format, depth);
+  const std::byte* data = range.weight->data + panel * layout.panel_bytes;
   for (std::size_t k = 0; k < depth; k += kBlockDepth) {
     const std::size_t count = depth - k < kBlockDepth ? depth - k : kBlockDepth;
-    const float* block = widened(weights + k * kPanelRows, count * kPanelRows, scratch);
+    const float* block = widened<Weight>(data, layout, k, count, scratch);
     for (std::size_t row = row_begin; row < row_end; row += kTileRows) {
       block_tile(row_end - row < kTileRows ? row_end - row : kTileRows,
                  range.x + row * range.x_stride + k, range.x_stride, block, count,
@@ -130,7 +141,10 @@ static inline void blocked_panel(const MatmulRange& range, std::size_t panel, st
 
 template <class Weight>
 static void matmul_float(const MatmulRange& range) {
-  if (range.num_rows <= kTileRows) return direct<Weight>(range);
+  // Widening an e4m3 takes more than its multiply-add, so that it is done apart for one row too.
+  if constexpr (!std::is_same_v<Weight, Float8>) {
+    if (range.num_rows <= kTileRows) return direct<Weight>(range);
+  }
   for (std::size_t row = 0; row < range.num_rows; row += kBlockRows) {
     const std::size_t end = range.num_rows - row < kBlockRows ? range.num_rows : row + kBlockRows;
     for (std::size_t panel = range.panel_begin; panel < range.panel_end; ++panel) {
