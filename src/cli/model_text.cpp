@@ -41,6 +41,8 @@ const char* model_name(const TokenizerSpec& spec) {
       return "Unigram";
     case TokenizerModel::kWordPiece:
       return "WordPiece";
+    case TokenizerModel::kWordLevel:
+      return "WordLevel";
   }
   return "unknown";
 }

@@ -30,6 +30,18 @@ constexpr std::string_view kTekken =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
     R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// Hangul, full-width punctuation, Bopomofo, and Han with kana.
+constexpr std::string_view kYoutuScripts =
+    R"([가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥\x{3040}-ゟ゠-ヿ]+)";
+constexpr std::string_view kYoutu =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// Qwen2's without contractions, for Turkish suffixes follow an apostrophe.
+constexpr std::string_view kUfakzeka = R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
+                                       R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kBloom = R"( ?[^(\s|[.,!?…。，、।۔،])]+)";
 constexpr std::string_view kDeepSeek3 =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
@@ -83,11 +95,13 @@ struct Extra {
   bool ignore_merges = false;
   bool add_bos = false;
   bool nfc = false;  // The model's own tokenizer composes characters first.
+  bool add_sep = false;
 };
 constexpr Extra kWholeWordsAndBos = {.ignore_merges = true, .add_bos = true};
 constexpr Extra kWholeWords = {.ignore_merges = true};
 constexpr Extra kBos = {.add_bos = true};
 constexpr Extra kNfc = {.nfc = true};
+constexpr Extra kSep = {.add_sep = true};
 
 constexpr std::size_t kPatternsMax = 6;
 
@@ -108,6 +122,7 @@ constexpr Row kRows[] = {
     {"pixtral", {kLlama3}, kWholeWordsAndBos},
     {"midm-2.0", {kLlama3}, kWholeWordsAndBos},
     {"lfm2", {kLlama3}, kWholeWordsAndBos},
+    {"jina-v5-nano", {kLlama3}, kWholeWordsAndBos},
     {"dbrx", {kLlama3}},
     {"smaug-bpe", {kLlama3}},
     {"glm4", {kLlama3}},
@@ -131,6 +146,17 @@ constexpr Row kRows[] = {
     {"gpt-2", {kGpt2}},
     {"gpt2", {kGpt2}},
     {"phi-2", {kGpt2}},
+    {"jina-es", {kGpt2}},
+    {"jina-de", {kGpt2}},
+    {"jina-v2-es", {kGpt2}},
+    {"jina-v2-de", {kGpt2}},
+    {"jina-v1-en", {kGpt2}, kSep},
+    {"jina-v2-code", {kGpt2}, kSep},
+    {"roberta-bpe", {kGpt2}, kSep},
+    {"gigachat", {kGpt2}},
+    {"a.x-4.0", {kGpt2}},
+    {"mellum", {kGpt2}},
+    {"modern-bert", {kGpt2}},
     {"mpt", {kGpt2}, kNfc},
     {"olmo", {kGpt2}, kNfc},
     {"jais", {kGpt2}},
@@ -141,6 +167,7 @@ constexpr Row kRows[] = {
     {"qwen2", {kQwen2}, kNfc},
     {"deepseek-r1-qwen", {kQwen2}, kNfc},
     {"kormo", {kQwen2}, kNfc},
+    {"f2llmv2", {kQwen2}, kNfc},
     {"megrez", {kQwen2}, kNfc},
     {"hunyuan", {kQwen2}},
     {"solar-open", {kQwen2}},
@@ -155,6 +182,12 @@ constexpr Row kRows[] = {
     {"gpt-4o", {kGpt4o}},
     {"llama4", {kGpt4o}},
     {"kanana2", {kGpt4o}},
+    {"talkie", {kGpt4o}},
+    {"granite-embed-multi-97m", {kGpt4o}, kWholeWords},
+    {"tiny_aya", {R"(\d{1,3}(?=(?:\d{3})*\b))", kGpt4o}},
+    {"cohere2moe", {R"(\d{1,3}(?=(?:\d{3})*\b))", kGpt4o}},
+    {"youtu", {kYoutuScripts, kYoutu}, kWholeWords},
+    {"ufakzeka", {kUfakzeka}},
     {"minimax-m2", {kGpt4o}},
     {"superbpe", {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
     {"bailingmoe", {kBailing}},
@@ -184,6 +217,7 @@ Result<NamedPreTokenizer> find_pre_tokenizer(std::string_view name) {
     if (row.extra.nfc) found.normalizers.emplace_back(UnicodeNormalizer{UnicodeForm::kNfc});
     found.ignore_merges = row.extra.ignore_merges;
     found.add_bos = row.extra.add_bos;
+    found.add_sep = row.extra.add_sep;
     return found;
   }
   return Error{ErrorCode::kUnsupported, "pre-tokenizer " + in_quotes(name) + " is not supported"};

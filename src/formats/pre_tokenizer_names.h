@@ -14,7 +14,8 @@ struct NamedPreTokenizer {
   std::vector<NormalizerStep> normalizers;
   std::vector<PreTokenizerStep> steps;
   bool ignore_merges = false;
-  bool add_bos = false;  // Unless the file says otherwise.
+  bool add_bos = false;
+  bool add_sep = false;  // Unless the file says otherwise.
 };
 
 // kUnsupported for a name that is not in the table.

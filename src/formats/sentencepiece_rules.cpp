@@ -14,7 +14,7 @@ void apply_sentencepiece_rules(const SentencePieceRules& rules, TokenizerSpec& s
   mark_spaces.pattern.text = " ";
   mark_spaces.content = marker;
   spec.normalizers.emplace_back(std::move(mark_spaces));
-  spec.decoders = {ReplaceDecoder{.pattern = marker, .content = " "}, ByteFallbackDecoder{},
+  spec.decoders = {ReplaceDecoder{{Pattern::Kind::kLiteral, marker}, " "}, ByteFallbackDecoder{},
                    FuseDecoder{}};
   if (rules.add_space_prefix) spec.decoders.emplace_back(StripDecoder{.content = " ", .start = 1});
   spec.fuse_unk = true;
@@ -23,12 +23,17 @@ void apply_sentencepiece_rules(const SentencePieceRules& rules, TokenizerSpec& s
   });
 }
 
-void add_tokens_by_type(TokenizerSpec& spec) {
+void add_tokens_by_type(UserDefinedPlace place, TokenizerSpec& spec) {
   for (TokenId id = 0; id < spec.pieces.size(); ++id) {
     const Piece& piece = spec.pieces[id];
     const bool special = piece.type == PieceType::kControl || piece.type == PieceType::kUnknown;
     if ((!special && piece.type != PieceType::kUserDefined) || piece.text.empty()) continue;
-    spec.added_tokens.push_back({.id = id, .content = piece.text, .special = special});
+    const bool late = !special && place == UserDefinedPlace::kNormalizedText;
+    spec.added_tokens.push_back({.id = id,
+                                 .content = piece.text,
+                                 .special = special,
+                                 .normalized = late,
+                                 .verbatim = late});
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "formats/text_quote.h"
 #include "formats/tokenizer_fields.h"
+#include "text/flat_table.h"
 
 namespace millrace {
 namespace {
@@ -112,8 +113,8 @@ Status parse_unigram(const JsonObject& model, TokenizerSpec& spec) {
     const bool is_pair =
         entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_number();
     if (!is_pair) return model.wrong("vocab", "pairs of a piece and its score");
-    spec.pieces.push_back({.text = *entry[0].get_ptr<const std::string*>(),
-                           .score = entry[1].get<double>()});
+    spec.pieces.push_back(
+        {.text = *entry[0].get_ptr<const std::string*>(), .score = entry[1].get<double>()});
   }
   if (model.find("unk_id") != nullptr) spec.unk_id = TRY(model.get_token_id("unk_id"));
   spec.byte_fallback = TRY(model.get_bool_or("byte_fallback", false));
@@ -130,13 +131,28 @@ Status parse_word_piece(const JsonObject& model, TokenizerSpec& spec) {
   return Ok{};
 }
 
-// Old files have no type: what has merges is BPE.
+Status parse_word_level(const JsonObject& model, TokenizerSpec& spec) {
+  spec.model = TokenizerModel::kWordLevel;
+  TRY(parse_vocabulary(model, spec));
+  spec.unk_id = find_piece(spec, TRY(model.get_string_or("unk_token", "<unk>")));
+  return Ok{};
+}
+
+// Old files have no type, and the reference library takes the first kind that the fields fit.
+std::string guess_type(const JsonObject& model) {
+  if (model.find("merges") != nullptr) return "BPE";
+  if (model.find("max_input_chars_per_word") != nullptr) return "WordPiece";
+  const Json* vocabulary = model.find("vocab");
+  if (vocabulary == nullptr) return "";
+  return vocabulary->is_array() ? "Unigram" : "WordLevel";
+}
+
 Status parse_model(const JsonObject& model, TokenizerSpec& spec) {
-  const std::string guess = model.find("merges") != nullptr ? "BPE" : "";
-  const std::string type = TRY(model.get_string_or("type", guess));
+  const std::string type = TRY(model.get_string_or("type", guess_type(model)));
   if (type == "BPE") return parse_bpe(model, spec);
   if (type == "Unigram") return parse_unigram(model, spec);
   if (type == "WordPiece") return parse_word_piece(model, spec);
+  if (type == "WordLevel") return parse_word_level(model, spec);
   return Error{ErrorCode::kUnsupported,
                model.name + ": type " + in_quotes(type) + " is not supported"};
 }
@@ -153,7 +169,6 @@ Result<AddedToken> parse_added_token(const JsonObject& object, TokenId id) {
   return token;
 }
 
-// A token whose content the model knows under another id keeps the id that the list gives it.
 Status add_token(AddedToken token, const std::string& name, TokenizerSpec& spec) {
   TRY(reserve_piece(token.id, name, spec));
   if (token.content.empty()) return Ok{};
@@ -170,12 +185,19 @@ Status add_token(AddedToken token, const std::string& name, TokenizerSpec& spec)
   return Ok{};
 }
 
+// A token that the model knows has the model's id, whatever the list says: so has the library.
 Status parse_added_tokens(const JsonObject& root, TokenizerSpec& spec) {
   if (root.find("added_tokens") == nullptr) return Ok{};
+  StringTable model_ids;
+  // Unigram may list a piece twice; the last one counts.
+  for (auto id = static_cast<TokenId>(spec.pieces.size()); id-- > 0;) {
+    if (!spec.pieces[id].text.empty()) model_ids.insert(spec.pieces[id].text, id);
+  }
   for (const Json& element : *TRY(root.get_array("added_tokens"))) {
     const JsonObject object = TRY(as_json_object(element, root.name + ": added_tokens"));
-    const TokenId id = TRY(object.get_token_id("id"));
-    TRY(add_token(TRY(parse_added_token(object, id)), object.name, spec));
+    AddedToken token = TRY(parse_added_token(object, TRY(object.get_token_id("id"))));
+    if (const auto known = model_ids.find(token.content)) token.id = *known;
+    TRY(add_token(std::move(token), object.name, spec));
   }
   return Ok{};
 }
@@ -195,7 +217,16 @@ Status append_template_ids(const JsonObject& processor, const std::string& token
   return Ok{};
 }
 
+// Puts ids around what is around the text so far.
+void wrap_text(const std::vector<TokenId>& before, const std::vector<TokenId>& after,
+               TokenizerSpec& spec) {
+  spec.prefix_ids.insert(spec.prefix_ids.begin(), before.begin(), before.end());
+  spec.suffix_ids.insert(spec.suffix_ids.end(), after.begin(), after.end());
+}
+
 Status parse_template(const JsonObject& processor, TokenizerSpec& spec) {
+  std::vector<TokenId> before;
+  std::vector<TokenId> after;
   bool before_text = true;
   for (const Json& element : *TRY(processor.get_array("single"))) {
     const JsonObject item = TRY(as_json_object(element, processor.name + ": single"));
@@ -205,8 +236,9 @@ Status parse_template(const JsonObject& processor, TokenizerSpec& spec) {
     }
     const JsonObject special = TRY(item.get_object("SpecialToken"));
     TRY(append_template_ids(processor, TRY(special.get_string("id")),
-                            before_text ? spec.prefix_ids : spec.suffix_ids));
+                            before_text ? before : after));
   }
+  wrap_text(before, after, spec);
   if (!before_text) return Ok{};
   return Error{ErrorCode::kCorruptData, processor.name + ": single has no Sequence"};
 }
@@ -226,8 +258,12 @@ Status parse_post_processor(const JsonObject& processor, std::size_t depth, Toke
   if (type == "ByteLevel") return Ok{};  // Adjusts offsets only.
   if (type == "TemplateProcessing") return parse_template(processor, spec);
   if (type == "BertProcessing" || type == "RobertaProcessing") {
-    TRY(append_named_id(processor, "cls", spec.prefix_ids));
-    return append_named_id(processor, "sep", spec.suffix_ids);
+    std::vector<TokenId> before;
+    std::vector<TokenId> after;
+    TRY(append_named_id(processor, "cls", before));
+    TRY(append_named_id(processor, "sep", after));
+    wrap_text(before, after, spec);
+    return Ok{};
   }
   if (type == "Sequence" && depth < kDepthMax) {
     for (const Json& element : *TRY(processor.get_array("processors"))) {

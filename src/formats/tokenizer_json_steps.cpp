@@ -101,7 +101,8 @@ Result<NormalizerStep> parse_prepend(const JsonObject& step) {
 }
 Result<NormalizerStep> parse_replace(const JsonObject& step) {
   const Pattern pattern = TRY(parse_pattern(step));
-  return NormalizerStep(ReplaceNormalizer{pattern, TRY(step.get_string("content"))});
+  const std::string content = TRY(step.get_string("content"));
+  return NormalizerStep(ReplaceNormalizer{pattern, content});
 }
 Result<NormalizerStep> parse_strip_normalizer(const JsonObject& step) {
   StripNormalizer strip;
@@ -113,7 +114,7 @@ Result<NormalizerStep> parse_precompiled(const JsonObject& step) {
   const std::string text = TRY(step.get_string("precompiled_charsmap"));
   std::optional<std::string> bytes = decode_base64(text);
   if (!bytes) return step.wrong("precompiled_charsmap", "base64");
-  return NormalizerStep(CharsMapNormalizer{std::move(*bytes)});
+  return NormalizerStep(CharsMapNormalizer{std::move(*bytes), /*by_grapheme=*/true});
 }
 Result<NormalizerStep> parse_bert_normalizer(const JsonObject& step) {
   BertNormalizer bert;
@@ -159,10 +160,8 @@ Result<PreTokenizerStep> parse_fixed_length(const JsonObject& step) {
 
 Result<DecoderStep> parse_replace_decoder(const JsonObject& step) {
   const Pattern pattern = TRY(parse_pattern(step));
-  if (pattern.kind == Pattern::Kind::kRegex) {
-    return Error{ErrorCode::kUnsupported, step.name + ": a Regex pattern is not supported"};
-  }
-  return DecoderStep(ReplaceDecoder{pattern.text, TRY(step.get_string("content"))});
+  const std::string content = TRY(step.get_string("content"));
+  return DecoderStep(ReplaceDecoder{pattern, content});
 }
 Result<DecoderStep> parse_strip_decoder(const JsonObject& step) {
   StripDecoder strip;
@@ -184,8 +183,19 @@ Result<DecoderStep> parse_word_piece_decoder(const JsonObject& step) {
   return DecoderStep(word_piece);
 }
 
+Result<DecoderStep> parse_bpe_decoder(const JsonObject& step) {
+  return DecoderStep(BpeDecoder{TRY(step.get_string_or("suffix", BpeDecoder().suffix))});
+}
+Result<DecoderStep> parse_ctc_decoder(const JsonObject& step) {
+  CtcDecoder ctc;
+  ctc.pad = TRY(step.get_string_or("pad_token", ctc.pad));
+  ctc.word_delimiter = TRY(step.get_string_or("word_delimiter_token", ctc.word_delimiter));
+  ctc.cleanup = TRY(step.get_bool_or("cleanup", ctc.cleanup));
+  return DecoderStep(ctc);
+}
+
 using N = NormalizerStep;
-constexpr std::array<StepRow<N>, 12> kNormalizers = {{
+constexpr std::array<StepRow<N>, 14> kNormalizers = {{
     {"Prepend", parse_prepend},
     {"Replace", parse_replace},
     {"NFC", parse_form<N, UnicodeForm::kNfc>},
@@ -198,10 +208,12 @@ constexpr std::array<StepRow<N>, 12> kNormalizers = {{
     {"Precompiled", parse_precompiled},
     {"BertNormalizer", parse_bert_normalizer},
     {"BertNorm", parse_bert_normalizer},
+    {"Nmt", parse_plain<N, NmtNormalizer>},
+    {"ByteLevel", parse_plain<N, ByteLevelNormalizer>},
 }};
 
 using P = PreTokenizerStep;
-constexpr std::array<StepRow<P>, 10> kPreTokenizers = {{
+constexpr std::array<StepRow<P>, 11> kPreTokenizers = {{
     {"Split", parse_split},
     {"ByteLevel", parse_byte_level},
     {"Digits", parse_digits},
@@ -212,10 +224,11 @@ constexpr std::array<StepRow<P>, 10> kPreTokenizers = {{
     {"BertPreTokenizer", parse_plain<P, BertPreTokenizer>},
     {"CharDelimiterSplit", parse_char_delimiter},
     {"FixedLength", parse_fixed_length},
+    {"UnicodeScripts", parse_plain<P, UnicodeScriptsPreTokenizer>},
 }};
 
 using D = DecoderStep;
-constexpr std::array<StepRow<D>, 7> kDecoders = {{
+constexpr std::array<StepRow<D>, 9> kDecoders = {{
     {"ByteLevel", parse_plain<D, ByteLevelDecoder>},
     {"ByteFallback", parse_plain<D, ByteFallbackDecoder>},
     {"Fuse", parse_plain<D, FuseDecoder>},
@@ -223,6 +236,8 @@ constexpr std::array<StepRow<D>, 7> kDecoders = {{
     {"Strip", parse_strip_decoder},
     {"Metaspace", parse_metaspace_decoder},
     {"WordPiece", parse_word_piece_decoder},
+    {"BPEDecoder", parse_bpe_decoder},
+    {"CTC", parse_ctc_decoder},
 }};
 
 }  // namespace

@@ -143,7 +143,7 @@ Result<TokenizerSpec> parse_sentencepiece(std::string_view bytes, const std::str
   spec.bos_id = optional_id(facts.bos_id, spec);
   spec.eos_id = optional_id(facts.eos_id, spec);
   spec.pad_id = optional_id(facts.pad_id, spec);
-  add_tokens_by_type(spec);
+  add_tokens_by_type(UserDefinedPlace::kNormalizedText, spec);
   apply_sentencepiece_rules(rules, spec);
   set_text_ends({.add_bos = true}, spec);
   add_known_end_tokens(spec);

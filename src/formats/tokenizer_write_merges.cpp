@@ -156,7 +156,8 @@ MergeScores merge_scores_of(const TokenizerSpec& spec) {
   }
   for (std::size_t id = 0; id < spec.pieces.size(); ++id) {
     const bool by_score = spec.merge_source == MergeSource::kPieceScore;
-    scores.values[id] = by_score ? static_cast<float>(spec.pieces[id].score) : -static_cast<float>(id);
+    scores.values[id] =
+        by_score ? static_cast<float>(spec.pieces[id].score) : -static_cast<float>(id);
   }
   return scores;
 }

@@ -119,6 +119,13 @@ void append(const BertNormalizer& step, Steps& out) {
                  {"lowercase", step.lowercase}});
 }
 
+void append(const NmtNormalizer&, Steps& out) {
+  out.push_back(typed("Nmt"));
+}
+void append(const ByteLevelNormalizer&, Steps& out) {
+  out.push_back(typed("ByteLevel"));
+}
+
 // ---- Pre-tokenisers ----
 
 void append(const SplitPreTokenizer& step, Steps& out) {
@@ -161,6 +168,10 @@ void append(const FixedLengthPreTokenizer& step, Steps& out) {
   out.push_back({{"type", "FixedLength"}, {"length", step.num_characters}});
 }
 
+void append(const UnicodeScriptsPreTokenizer&, Steps& out) {
+  out.push_back(typed("UnicodeScripts"));
+}
+
 // ---- Decoders ----
 
 void append(const ByteLevelDecoder&, Steps& out) {
@@ -176,7 +187,7 @@ void append(const FuseDecoder&, Steps& out) {
   out.push_back(typed("Fuse"));
 }
 void append(const ReplaceDecoder& step, Steps& out) {
-  out.push_back(replace_json({Pattern::Kind::kLiteral, step.pattern}, step.content));
+  out.push_back(replace_json(step.pattern, step.content));
 }
 void append(const StripDecoder& step, Steps& out) {
   out.push_back(
@@ -190,6 +201,15 @@ void append(const MetaspaceDecoder& step, Steps& out) {
 }
 void append(const WordPieceDecoder& step, Steps& out) {
   out.push_back({{"type", "WordPiece"}, {"prefix", step.prefix}, {"cleanup", step.cleanup}});
+}
+void append(const BpeDecoder& step, Steps& out) {
+  out.push_back({{"type", "BPEDecoder"}, {"suffix", step.suffix}});
+}
+void append(const CtcDecoder& step, Steps& out) {
+  out.push_back({{"type", "CTC"},
+                 {"pad_token", step.pad},
+                 {"word_delimiter_token", step.word_delimiter},
+                 {"cleanup", step.cleanup}});
 }
 void append(const SpaceJoinDecoder&, Steps&) {}  // What the absence of a decoder means.
 

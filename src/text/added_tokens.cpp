@@ -82,7 +82,8 @@ AddedTokenFinder::Match AddedTokenFinder::longest_match(std::string_view text) c
 
 void AddedTokenFinder::cut(std::string_view text, ParseSpecial parse_special,
                            std::vector<TextSection>& sections) const {
-  std::size_t done = 0;  // Everything before it is in a section.
+  std::size_t done = 0;          // Everything before it is in a section.
+  std::size_t stripped_end = 0;  // Of the white space that rstrip took last.
   std::size_t at = 0;
   while (at < text.size()) {
     if (!starts_[static_cast<std::uint8_t>(text[at])]) {
@@ -100,11 +101,16 @@ void AddedTokenFinder::cut(std::string_view text, ParseSpecial parse_special,
     const Token& token = tokens_[match.token];
     if (token.special && parse_special == ParseSpecial::kNo) continue;
     if (token.single_word && !stands_alone(text.substr(0, begin), text.substr(end))) continue;
-    if (token.lstrip) begin -= white_space_bytes_at_end(text.substr(done, begin - done));
-    if (token.rstrip) end += white_space_bytes_at_start(text.substr(end));
+    if (token.lstrip && done < begin) {
+      begin -= white_space_bytes_at_end(text.substr(done, begin - done));
+    }
+    if (token.rstrip) {
+      if (end > stripped_end) stripped_end = end + white_space_bytes_at_start(text.substr(end));
+      end = stripped_end;
+    }
     if (done < begin) sections.push_back({text.substr(done, begin - done), std::nullopt});
     sections.push_back({text.substr(begin, end - begin), token.id});
-    done = at = end;
+    done = end;  // Tokens inside the white space that rstrip took are still found after it.
   }
   if (done < text.size()) sections.push_back({text.substr(done), std::nullopt});
 }

@@ -40,6 +40,8 @@ class BpeModel final : public WordModel {
         ignore_merges_(spec.ignore_merges),
         continuing_prefix_(spec.continuing_subword_prefix),
         word_suffix_(spec.end_of_word_suffix),
+        is_plain_(continuing_prefix_.empty() && word_suffix_.empty()),
+        unknown_first_(spec.merge_source == MergeSource::kMerges || unknown_.drops_all()),
         num_tokens_(static_cast<std::uint32_t>(spec.pieces.size())),
         direct_(std::make_unique<std::atomic<Direct>[]>(spec.pieces.size())) {}
 
@@ -56,6 +58,10 @@ class BpeModel final : public WordModel {
   // remembered: one byte per token, and every thread that finds it out finds the same.
   enum class Direct : std::uint8_t { kNotKnown, kYes, kNo };
 
+  // Where a character is in its word.
+  static constexpr std::uint8_t kIsFirst = 1;
+  static constexpr std::uint8_t kIsLast = 2;
+
   static std::uint64_t pair_key(std::uint32_t left, std::uint32_t right) {
     return (std::uint64_t{left} << 32) | right;
   }
@@ -70,7 +76,9 @@ class BpeModel final : public WordModel {
   void encode_segment(std::string_view word, ModelScratch& scratch,
                       std::vector<TokenId>& ids) const;
   bool marker_only_leads() const;
-  std::uint32_t symbol_of(std::string_view character, bool is_first, bool is_last) const;
+  bool append_bytes(std::string_view character, std::vector<TokenId>& ids) const;
+  std::string_view decorate(std::string_view character, std::uint8_t place,
+                            ModelScratch& scratch) const;
   void split(std::string_view word, ModelScratch& scratch) const;
   void merge_by_scan(std::vector<ModelScratch::Symbol>& symbols) const;
   void merge_by_heap(ModelScratch& scratch) const;
@@ -83,6 +91,10 @@ class BpeModel final : public WordModel {
   bool ignore_merges_;
   std::string continuing_prefix_;
   std::string word_suffix_;
+  bool is_plain_;  // Neither of the two.
+  // What stands for a character that is no symbol is found before merging (as in Hugging Face's
+  // library) or after it (as in SentencePiece's).
+  bool unknown_first_;
   // Ids of tokens; from here on, symbols for characters that occur in pieces but are none.
   std::uint32_t num_tokens_;
   std::uint32_t num_character_symbols_ = 0;
@@ -113,7 +125,9 @@ Status BpeModel::add_merge_list(const TokenizerSpec& spec) {
                                                 "' and '" + right +
                                                 "' is not of pieces of the vocabulary"};
     }
-    merges_.insert(pair_key(*left_id, *right_id), {static_cast<std::uint32_t>(rank), *merged_id});
+    // Of a merge that is listed twice the last counts, as in the reference library.
+    merges_.insert_or_assign(pair_key(*left_id, *right_id),
+                             {static_cast<std::uint32_t>(rank), *merged_id});
   }
   return Ok{};
 }
@@ -170,35 +184,66 @@ void BpeModel::finish() {
                    pieces_.ids.find(kMarker).value_or(kNone) < num_tokens_ && marker_only_leads();
 }
 
-std::uint32_t BpeModel::symbol_of(std::string_view character, bool is_first, bool is_last) const {
-  const bool prefixed = !is_first && !continuing_prefix_.empty();
-  const bool suffixed = is_last && !word_suffix_.empty();
-  if (!prefixed && !suffixed) return pieces_.ids.find(character).value_or(kNone);
-  std::string text;
-  if (prefixed) text = continuing_prefix_;
-  text += character;
-  if (suffixed) text += word_suffix_;
-  return pieces_.ids.find(text).value_or(kNone);
+// A character as the vocabulary would have it at this place in a word.
+std::string_view BpeModel::decorate(std::string_view character, std::uint8_t place,
+                                    ModelScratch& scratch) const {
+  const bool prefixed = (place & kIsFirst) == 0 && !continuing_prefix_.empty();
+  const bool suffixed = (place & kIsLast) != 0 && !word_suffix_.empty();
+  if (!prefixed && !suffixed) return character;
+  scratch.text.clear();
+  if (prefixed) scratch.text += continuing_prefix_;
+  scratch.text += character;
+  if (suffixed) scratch.text += word_suffix_;
+  return scratch.text;
+}
+
+// The library's words are in the byte-level alphabet, and so are the characters whose bytes it
+// falls back to.
+bool BpeModel::append_bytes(std::string_view character, std::vector<TokenId>& ids) const {
+  if (!unknown_.falls_back()) return false;
+  return unknown_.append_bytes(byte_level_ ? bytes_to_alphabet(character) : std::string(character),
+                               ids);
 }
 
 void BpeModel::split(std::string_view word, ModelScratch& scratch) const {
   scratch.symbols.clear();
+  std::vector<ModelScratch::Symbol>& symbols = scratch.symbols;
+  const auto push = [&symbols](std::uint32_t id, std::uint32_t begin) {
+    const auto at = static_cast<std::uint32_t>(symbols.size());
+    symbols.push_back({id, begin, at - 1, at + 1, kNone, kNone});
+  };
+  bool has_unknown = false;  // An unknown token that is not in `symbols` yet.
+  const auto push_unknown = [&](std::uint32_t begin) {
+    if (has_unknown) push(*unknown_.unk_id(), begin);
+    has_unknown = false;
+  };
   std::uint32_t begin = 0;
   while (begin < word.size()) {
     const auto byte = static_cast<std::uint8_t>(word[begin]);
     const std::uint32_t num_bytes = byte_level_ ? 1 : decode_utf8(word.substr(begin)).num_bytes;
-    const bool plain = num_bytes == 1 && continuing_prefix_.empty() && word_suffix_.empty();
-    const std::uint32_t id = plain ? byte_symbols_[byte]
-                                   : symbol_of(word.substr(begin, num_bytes), begin == 0,
-                                               begin + num_bytes == word.size());
-    const auto at = static_cast<std::uint32_t>(scratch.symbols.size());
-    // What vanishes does so before merging, as in the reference library: its neighbours may merge.
-    if (id != kNone || !unknown_.drops_all()) {
-      scratch.symbols.push_back({id, begin, at - 1, at + 1, kNone, kNone});
+    std::string_view character = word.substr(begin, num_bytes);
+    std::uint32_t id = kNone;
+    if (num_bytes == 1 && is_plain_) {
+      id = byte_symbols_[byte];
+    } else {
+      const int place =
+          (begin == 0 ? kIsFirst : 0) | (begin + num_bytes == word.size() ? kIsLast : 0);
+      character = decorate(character, static_cast<std::uint8_t>(place), scratch);
+      id = pieces_.ids.find(character).value_or(kNone);
+    }
+    if (id != kNone || !unknown_first_) {
+      push_unknown(begin);
+      push(id, begin);
+    } else if (scratch.ids.clear(); append_bytes(character, scratch.ids)) {
+      // Bytes neither end a run of unknown characters nor come after it: so it is in the library.
+      for (const TokenId byte_id : scratch.ids) push(byte_id, begin);
+    } else if (unknown_.unk_id()) {
+      if (!unknown_.fuses()) push_unknown(begin);
+      has_unknown = true;
     }
     begin += num_bytes;
   }
-  std::vector<ModelScratch::Symbol>& symbols = scratch.symbols;
+  push_unknown(begin);
   if (symbols.empty()) return;
   symbols.back().next = kNone;
   for (std::uint32_t at = 0; at + 1 < symbols.size(); ++at) find_merge(symbols, at, at + 1);

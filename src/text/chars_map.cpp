@@ -1,6 +1,7 @@
 // A walk down the double array, with its indices checked against the file's size.
 #include "text/chars_map.h"
 
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 namespace millrace {
@@ -33,7 +34,7 @@ constexpr std::uint32_t unit_value(std::uint32_t unit) {
 
 }  // namespace
 
-Result<CharsMap> CharsMap::create(std::string_view bytes) {
+Result<CharsMap> CharsMap::create(std::string_view bytes, CharsMapMatch match) {
   constexpr std::size_t kUnitBytes = sizeof(std::uint32_t);
   if (bytes.size() < kUnitBytes) {
     return Error{ErrorCode::kCorruptData, "character map of " + std::to_string(bytes.size()) +
@@ -46,6 +47,7 @@ Result<CharsMap> CharsMap::create(std::string_view bytes) {
                                               " bytes in " + std::to_string(bytes.size())};
   }
   CharsMap map;
+  map.match_ = match;
   for (std::size_t i = 0; i < trie_bytes; i += kUnitBytes) {
     map.units_.push_back(read_u32(bytes.substr(i)));
   }
@@ -59,7 +61,7 @@ Result<CharsMap> CharsMap::create(std::string_view bytes) {
   return map;
 }
 
-CharsMap::Match CharsMap::longest_match(std::string_view text) const {
+CharsMap::Match CharsMap::find_match(std::string_view text, Length length) const {
   Match match;
   std::size_t at = unit_offset(units_[0]);
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -75,15 +77,20 @@ CharsMap::Match CharsMap::longest_match(std::string_view text) const {
     const std::string_view tail = std::string_view(replacements_).substr(offset);
     const std::string_view replacement = tail.substr(0, tail.find('\0'));
     if (replacement.size() <= kReplacementBytesMax) match = {i + 1, replacement};
+    if (length == Length::kShortest) break;
   }
   return match;
 }
 
 std::string CharsMap::apply(std::string_view text) const {
+  return match_ == CharsMapMatch::kLongest ? apply_longest(text) : apply_by_grapheme(text);
+}
+
+std::string CharsMap::apply_longest(std::string_view text) const {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    Match match = longest_match(text);
+    Match match = find_match(text, Length::kLongest);
     // A match that ends inside a character, or a replacement that begins in one, is the file's
     // mistake; the character then stays.
     const bool whole = match.num_bytes > 0 && !find_invalid_utf8(text.substr(0, match.num_bytes)) &&
@@ -94,6 +101,31 @@ std::string CharsMap::apply(std::string_view text) const {
     }
     out.append(match.replacement);
     text.remove_prefix(match.num_bytes);
+  }
+  return out;
+}
+
+// Whether the map has the start of `part`; then appends what stands for all of it.
+bool CharsMap::append_whole(std::string_view part, std::string& out) const {
+  const Match match = find_match(part, Length::kShortest);
+  if (match.num_bytes == 0 || find_invalid_utf8(match.replacement)) return false;
+  out.append(match.replacement);
+  return true;
+}
+
+std::string CharsMap::apply_by_grapheme(std::string_view text) const {
+  constexpr std::size_t kGraphemeBytesEnd = 6;
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    std::string_view grapheme = text.substr(0, grapheme_bytes(text));
+    text.remove_prefix(grapheme.size());
+    if (grapheme.size() < kGraphemeBytesEnd && append_whole(grapheme, out)) continue;
+    while (!grapheme.empty()) {
+      const std::string_view character = grapheme.substr(0, decode_utf8(grapheme).num_bytes);
+      if (!append_whole(character, out)) out.append(character);
+      grapheme.remove_prefix(character.size());
+    }
   }
   return out;
 }

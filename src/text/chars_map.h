@@ -10,6 +10,9 @@
 
 namespace millrace {
 
+// What is looked up in the map: see CharsMapNormalizer.
+enum class CharsMapMatch : std::uint8_t { kLongest, kGrapheme };
+
 // Immutable. The bytes come from a file, so every unit index and string offset is checked in use.
 //
 //   +----------------+-------------------------+--------------------------------+
@@ -21,9 +24,10 @@ namespace millrace {
 // Source: SentencePiece's normalizer.cc and Darts-clone's unit layout (Yata 2011).
 class CharsMap {
  public:
-  static Result<CharsMap> create(std::string_view bytes);
+  static Result<CharsMap> create(std::string_view bytes,
+                                 CharsMapMatch match = CharsMapMatch::kLongest);
 
-  // Every longest match replaced, character by character where nothing matches.
+  // Every match replaced, character by character where nothing matches.
   std::string apply(std::string_view text) const;
 
  private:
@@ -31,10 +35,15 @@ class CharsMap {
     std::size_t num_bytes = 0;  // 0: nothing matched.
     std::string_view replacement;
   };
-  Match longest_match(std::string_view text) const;
+  enum class Length : std::uint8_t { kShortest, kLongest };
+  Match find_match(std::string_view text, Length length) const;
+  std::string apply_longest(std::string_view text) const;
+  std::string apply_by_grapheme(std::string_view text) const;
+  bool append_whole(std::string_view part, std::string& out) const;
 
   std::vector<std::uint32_t> units_;
   std::string replacements_;
+  CharsMapMatch match_ = CharsMapMatch::kLongest;
 };
 
 }  // namespace millrace

@@ -50,15 +50,22 @@ std::vector<bool> special_tokens(const TokenizerSpec& spec) {
     const PieceType type = spec.pieces[id].type;
     is_special[id] = type == PieceType::kControl || type == PieceType::kUnknown;
   }
-  for (const AddedToken& token : spec.added_tokens) is_special[token.id] = token.special;
+  std::set<std::string_view> special_texts;
+  for (const AddedToken& token : spec.added_tokens) {
+    is_special[token.id] = token.special;
+    if (token.special) special_texts.insert(token.content);
+  }
+  // A vocabulary may list a piece twice; what reads like a special token is one.
+  for (TokenId id = 0; id < spec.pieces.size() && !special_texts.empty(); ++id) {
+    if (special_texts.contains(spec.pieces[id].text)) is_special[id] = true;
+  }
   return is_special;
 }
 
 // Special tokens stay out of the model, so that no plain text can become one.
 ModelPieces model_pieces(const TokenizerSpec& spec, const std::vector<bool>& is_special,
                          bool byte_level) {
-  // Merges may be of pieces that are matched whole as well; no other model makes those.
-  const bool takes_user_defined = spec.model == TokenizerModel::kBpe;
+  const bool takes_user_defined = spec.model == TokenizerModel::kBpe && spec.merges_user_defined;
   std::set<std::string_view> special_texts;  // Some vocabularies list a special token twice.
   for (const AddedToken& token : spec.added_tokens) {
     if (token.special) special_texts.insert(token.content);
@@ -92,26 +99,38 @@ Status add_added_tokens(const TokenizerSpec& spec, CompiledTokenizer& compiled) 
       TRY(compiled.raw_added_tokens.add(token, token.content));
       continue;
     }
-    const std::string content = TRY(compiled.normalizer.apply(token.content, scratch));
+    const std::string content =
+        token.verbatim ? token.content : TRY(compiled.normalizer.apply(token.content, scratch));
     if (!content.empty()) TRY(compiled.normalized_added_tokens.add(token, content));
   }
   return Ok{};
 }
 
-Result<std::unique_ptr<WordModel>> make_model(const TokenizerSpec& spec, ModelPieces pieces,
+Result<std::unique_ptr<WordModel>> make_model(const TokenizerSpec& spec,
+                                              const std::vector<bool>& is_special,
                                               bool byte_level) {
-  if (byte_level && spec.model != TokenizerModel::kBpe) {
-    return Error{ErrorCode::kUnsupported, "ByteLevel with a model other than BPE is not supported"};
+  if (spec.model == TokenizerModel::kBpe) {
+    return make_bpe_model(spec, model_pieces(spec, is_special, byte_level), byte_level);
   }
+  ModelPieces pieces = model_pieces(spec, is_special, /*byte_level=*/false);
+  std::unique_ptr<WordModel> model;
   switch (spec.model) {
-    case TokenizerModel::kBpe:
-      return make_bpe_model(spec, std::move(pieces), byte_level);
     case TokenizerModel::kUnigram:
-      return make_unigram_model(spec, pieces);
+      model = TRY(make_unigram_model(spec, pieces));
+      break;
     case TokenizerModel::kWordPiece:
-      return make_word_piece_model(spec, std::move(pieces));
+      model = TRY(make_word_piece_model(spec, std::move(pieces)));
+      break;
+    case TokenizerModel::kWordLevel:
+      model = make_word_level_model(spec, std::move(pieces));
+      break;
+    case TokenizerModel::kBpe:
+      break;
   }
-  return Error{ErrorCode::kUnsupported, "tokenizer model of an unknown kind"};
+  if (model == nullptr) {
+    return Error{ErrorCode::kUnsupported, "tokenizer model of an unknown kind"};
+  }
+  return byte_level ? in_byte_alphabet(std::move(model)) : std::move(model);
 }
 
 }  // namespace
@@ -123,8 +142,7 @@ Result<std::shared_ptr<const CompiledTokenizer>> compile_tokenizer(const Tokeniz
   compiled->pre_tokenizer = TRY(PreTokenizer::create(spec.pre_tokenizers));
   compiled->is_special = special_tokens(spec);
   const bool byte_level = compiled->pre_tokenizer.is_byte_level();
-  compiled->model =
-      TRY(make_model(spec, model_pieces(spec, compiled->is_special, byte_level), byte_level));
+  compiled->model = TRY(make_model(spec, compiled->is_special, byte_level));
   compiled->decoder = TRY(TokenDecoder::create(spec, compiled->normalizer));
   TRY(add_added_tokens(spec, *compiled));
   for (TokenId id = 0; id < spec.pieces.size(); ++id) {

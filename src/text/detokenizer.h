@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,8 @@
 #include "text/utf8.h"
 
 namespace millrace {
+
+enum class TokenPlace : std::uint8_t;
 
 // Whether the stream begins a text or goes on after one that was there before. Vocabularies that
 // mark words by a leading space drop it at the start of a text, and only there.
@@ -38,11 +41,22 @@ class Detokenizer {
  private:
   void start_over();
   std::string_view strip_front(std::string_view bytes);
+  void emit(std::string_view bytes, std::string& out);
+  void emit_held(TokenPlace place, std::string& out);
 
   Tokenizer tokenizer_;
   DetokenizerOptions options_;
   bool at_first_token_ = true;
   std::uint32_t num_to_strip_ = 0;  // Characters that may still go from the start of the text.
+  // The token before, where that it may be the last matters: what it begins with wherever it is has
+  // been emitted.
+  struct Held {
+    TokenId id = 0;
+    bool was_first = false;
+    std::size_t num_emitted = 0;
+  };
+  std::optional<Held> held_;
+  std::optional<TokenId> previous_;  // Where a token that follows itself is dropped.
   Utf8Assembler assembler_;
 };
 

@@ -43,6 +43,11 @@ class FlatTable {
     return true;
   }
 
+  // The last value of a key counts.
+  void insert_or_assign(std::uint64_t key, Value value) {
+    if (!insert(key, value)) slots_[slot_of(key)].value = value;
+  }
+
   const Value* find(std::uint64_t key) const {
     if (slots_.empty()) return nullptr;
     const Slot& slot = slots_[slot_of(key)];

@@ -2,6 +2,7 @@
 #include "text/normalizer.h"
 
 #include "base/check.h"
+#include "text/byte_alphabet.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -121,6 +122,24 @@ std::string normalize_bert(std::string_view text, const BertNormalizer& step) {
   return out;
 }
 
+// The lists are those of SentencePiece's nmt_nfkc rules, which the reference library repeats.
+std::string normalize_nmt(std::string_view text) {
+  std::string out;
+  for_each_character(text, [&out](char32_t c, std::string_view bytes) {
+    const bool is_dropped = (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) ||
+                            c == 0x7F || c == 0x8F || c == 0x9F;
+    const bool is_space = c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == 0x1680 ||
+                          (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
+                          c == 0x2581 || c == 0xFEFF || c == kReplacementCharacter;
+    if (is_space) {
+      out.push_back(' ');
+    } else if (!is_dropped) {
+      out.append(bytes);
+    }
+  });
+  return out;
+}
+
 }  // namespace
 
 Result<Normalizer::Step> Normalizer::compile(const NormalizerStep& step) {
@@ -139,7 +158,9 @@ Result<Normalizer::Step> Normalizer::compile(const NormalizerStep& step) {
     return Step(LiteralReplace{replace->pattern.text, replace->content});
   }
   if (const auto* map = std::get_if<CharsMapNormalizer>(&step)) {
-    return Step(TRY(CharsMap::create(map->bytes)));
+    if (map->by_grapheme) TRY(require_unicode_tables("normalizer Precompiled"));
+    return Step(TRY(CharsMap::create(
+        map->bytes, map->by_grapheme ? CharsMapMatch::kGrapheme : CharsMapMatch::kLongest)));
   }
   return std::visit(
       [](const auto& plain) -> Result<Step> {
@@ -192,6 +213,10 @@ Result<std::string> Normalizer::apply(std::string_view text, RegexScratch& scrat
     Result<std::string> operator()(const CharsMap& step) const { return step.apply(in); }
     Result<std::string> operator()(const BertNormalizer& step) const {
       return normalize_bert(in, step);
+    }
+    Result<std::string> operator()(const NmtNormalizer&) const { return normalize_nmt(in); }
+    Result<std::string> operator()(const ByteLevelNormalizer&) const {
+      return bytes_to_alphabet(in);
     }
   };
   const std::size_t bytes_max = text.size() * kGrowthMax + kSlackBytes;

@@ -38,7 +38,8 @@ class Normalizer {
   };
   using Step = std::variant<PrependNormalizer, LiteralReplace, RegexReplace, UnicodeNormalizer,
                             LowercaseNormalizer, StripNormalizer, StripAccentsNormalizer,
-                            SqueezeSpacesNormalizer, CharsMap, BertNormalizer>;
+                            SqueezeSpacesNormalizer, CharsMap, BertNormalizer, NmtNormalizer,
+                            ByteLevelNormalizer>;
 
   static Result<Step> compile(const NormalizerStep& step);
 

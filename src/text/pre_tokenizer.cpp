@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "text/byte_alphabet.h"
 #include "text/unicode.h"
+#include "text/unicode_scripts.h"
 #include "text/utf8.h"
 
 namespace millrace {
@@ -157,6 +158,26 @@ Status PreTokenizer::find_spans(const FixedLengthPreTokenizer& step, std::string
   return Ok{};
 }
 
+// What lies before the first character of any script is dropped, as the reference library does it.
+Status PreTokenizer::find_spans(const UnicodeScriptsPreTokenizer&, std::string_view word,
+                                Context& context) {
+  std::size_t begin = 0;
+  std::uint16_t last_script = 0;
+  for (std::size_t at = 0; at < word.size();) {
+    const Utf8Character character = decode_utf8(word.substr(at));
+    const std::uint16_t script = script_number(character.code_point);
+    if (script != 0 && script != last_script) {
+      context.cut.spans.push_back({make_range(begin, at), last_script != 0});
+      begin = at;
+      last_script = script;
+    }
+    at += character.num_bytes;
+  }
+  context.cut.spans.push_back({make_range(begin, word.size()), last_script != 0});
+  for (WordCut::Span& span : context.cut.spans) span.is_delimiter = !span.is_delimiter;
+  return Ok{};
+}
+
 template <class Split>
 Status PreTokenizer::split_words(const Split& step, SplitBehavior behavior, Context& context) {
   WordCut& cut = context.cut;
@@ -218,6 +239,9 @@ Status PreTokenizer::cut(std::string_view text, SectionPlace place, RegexScratch
     Status operator()(const ClassSplit& s) const { return split_words(s, s.behavior, context); }
     Status operator()(const FixedLengthPreTokenizer& s) const {
       return split_words(s, SplitBehavior::kIsolated, context);
+    }
+    Status operator()(const UnicodeScriptsPreTokenizer& s) const {
+      return split_words(s, SplitBehavior::kRemoved, context);
     }
     Status operator()(const PrefixSpace&) const {
       return rewrite_words(context.cut, kTextBytesMax,
@@ -332,6 +356,10 @@ struct PreTokenizer::Compile {
     if (step.num_characters == 0) {
       return Error{ErrorCode::kCorruptData, "pre-tokenizer FixedLength has length 0"};
     }
+    out.push_back(step);
+    return Ok{};
+  }
+  Status operator()(const UnicodeScriptsPreTokenizer& step) const {
     out.push_back(step);
     return Ok{};
   }

@@ -75,7 +75,7 @@ class PreTokenizer {
     PrependScheme scheme = PrependScheme::kNever;
   };
   using Step = std::variant<RegexSplit, LiteralSplit, ClassSplit, PrefixSpace, EnterBytes, Mark,
-                            FixedLengthPreTokenizer>;
+                            FixedLengthPreTokenizer, UnicodeScriptsPreTokenizer>;
   struct Compile;
   struct Context;
 
@@ -84,6 +84,8 @@ class PreTokenizer {
   static Status find_spans(const LiteralSplit& step, std::string_view word, Context& context);
   static Status find_spans(const ClassSplit& step, std::string_view word, Context& context);
   static Status find_spans(const FixedLengthPreTokenizer& step, std::string_view word,
+                           Context& context);
+  static Status find_spans(const UnicodeScriptsPreTokenizer& step, std::string_view word,
                            Context& context);
   template <class Split>
   static Status split_words(const Split& step, SplitBehavior behavior, Context& context);

@@ -74,11 +74,13 @@ TEST(PreTokenizer, FixedLengthCountsCharacters) {
             (Words{"a\xC3\xA9", "b\xE4\xB8\xAD", "c"}));
 }
 
+// Whether a pattern takes all of a text.
+bool matches(const std::string& pattern, const std::string& text) {
+  const Words words = cut({split(pattern, SplitBehavior::kRemoved, true)}, text);
+  return words.size() == 1 && words[0] == text;
+}
+
 TEST(RegexSyntax, RewritesWhatPcre2ReadsDifferently) {
-  const auto matches = [](const std::string& pattern, const std::string& text) {
-    const Words words = cut({split(pattern, SplitBehavior::kRemoved, true)}, text);
-    return words.size() == 1 && words[0] == text;
-  };
   EXPECT_TRUE(matches(R"(\h+)", "09afAF"));
   EXPECT_FALSE(matches(R"(\h+)", "\t"));
   EXPECT_TRUE(matches(R"(\s)", "\xC2\x85"));
@@ -96,8 +98,38 @@ TEST(RegexSyntax, RewritesWhatPcre2ReadsDifferently) {
   EXPECT_TRUE(matches(R"([]a]+)", "]a"));
 }
 
+TEST(RegexSyntax, ReadsQuantifiersOptionsAndNamesAsRubyDoes) {
+  EXPECT_TRUE(matches(R"(\p{N}{1,3}+)", "1234567"));  // A quantifier of a quantifier,
+  EXPECT_FALSE(matches(R"(\p{N}++4)", "1234"));       // and a possessive one.
+  EXPECT_TRUE(matches(R"((?:a{2}?b)+)", "baab"));     // {2}? is optional.
+  EXPECT_TRUE(matches(R"(a{1,2}?a)", "aa"));
+  EXPECT_TRUE(matches(R"(a+?+)", "aaa"));
+  EXPECT_TRUE(matches("a(?i)b|c", "aB"));
+  EXPECT_TRUE(matches("a(?i)b|c", "aC"));  // (?i) takes the alternatives along.
+  EXPECT_FALSE(matches("a(?i)b|c", "c"));
+  EXPECT_TRUE(matches("(?m:.)(?#comment)x", "\nx"));
+  EXPECT_FALSE(matches(".x", "\nx"));
+  EXPECT_TRUE(matches(R"(\bab\b.*\B)", "ab "));
+  EXPECT_FALSE(matches(R"(a\bb)", "ab"));
+  EXPECT_FALSE(matches("e\\b\xCC\x81", "e\xCC\x81"));  // A mark belongs to its word.
+  EXPECT_TRUE(matches(R"([[:punct:]]+)", "!$+"));
+  EXPECT_FALSE(matches(R"(\p{Punct}+)", "$"));
+  EXPECT_TRUE(matches(R"([[:^alpha:]]\p{Upper_case Letter}\p{^L})", "1A1"));
+  EXPECT_TRUE(matches(R"(\p{Han}+)", "\xE4\xB8\xAD"));
+  EXPECT_FALSE(matches(R"(\p{Han}+)", "\xE3\x80\x81"));  // Han by extension only.
+  EXPECT_TRUE(matches(R"(\p{Emoji}+)", "\xF0\x9F\x98\x80"));
+  EXPECT_TRUE(matches(R"(\v\Q\O)", "\x0BQ\n"));
+  EXPECT_TRUE(matches(R"([\W^]+)", "^-"));
+}
+
 TEST(RegexSyntax, RefusesByNameWhatItCannotRewrite) {
-  EXPECT_FALSE(to_pcre2_syntax(R"(a\b)").ok());
+  EXPECT_FALSE(to_pcre2_syntax("(?~a)").ok());
+  EXPECT_FALSE(to_pcre2_syntax("(*LIMIT_MATCH=1)a").ok());
+  EXPECT_FALSE(to_pcre2_syntax("(?s)a").ok());
+  EXPECT_FALSE(to_pcre2_syntax(R"(a\y)").ok());
+  EXPECT_FALSE(Regex::compile("(a").ok());
+  EXPECT_FALSE(Regex::compile("a)").ok());
+  EXPECT_FALSE(to_pcre2_syntax(R"(\p{L)").ok());
   EXPECT_FALSE(to_pcre2_syntax("[a").ok());
   EXPECT_FALSE(to_pcre2_syntax("a\\").ok());
   EXPECT_FALSE(to_pcre2_syntax("[a&&]").ok());

@@ -23,6 +23,7 @@ enum class TokenizerModel : std::uint8_t {
   kBpe,        // Merges pairs of pieces, best first.
   kUnigram,    // The most probable cut into pieces (Viterbi over scores).
   kWordPiece,  // Longest piece first, continuations marked by a prefix.
+  kWordLevel,  // A word is a piece or unknown.
 };
 
 // Where BPE takes the priority of a merge from.
@@ -56,7 +57,8 @@ struct AddedToken {
   bool single_word = false;  // Matches only between non-word characters.
   bool lstrip = false;       // Takes the white space on its left with it.
   bool rstrip = false;       // Takes the white space on its right with it.
-  bool normalized = false;   // Looked for in the normalised text instead of the raw one.
+  bool normalized = false;   // Looked for in the normalised text instead of the raw one,
+  bool verbatim = false;     // and there as it is written, not as the normaliser leaves it.
 };
 
 // ---- Normalisers: rewrite the text before it is cut ----
@@ -91,7 +93,14 @@ struct SqueezeSpacesNormalizer {};
 // The compiled character map of a SentencePiece model: a double-array trie, then its strings.
 struct CharsMapNormalizer {
   std::string bytes;
+  // Whole grapheme clusters of less than six bytes are looked up first and the shortest match
+  // replaces all of one, as Hugging Face's library reads the map; SentencePiece's own code takes
+  // the longest match wherever it ends.
+  bool by_grapheme = false;
 };
+// SentencePiece's clean-up of translation corpora: control characters away, odd spaces plain.
+struct NmtNormalizer {};
+struct ByteLevelNormalizer {};  // Bytes become the characters of the byte-level alphabet.
 // What the BERT family does: control characters away, spaces around Han, accents, case.
 struct BertNormalizer {
   bool clean_text = true;
@@ -99,9 +108,10 @@ struct BertNormalizer {
   bool strip_accents = true;
   bool lowercase = true;
 };
-using NormalizerStep = std::variant<PrependNormalizer, ReplaceNormalizer, UnicodeNormalizer,
-                                    LowercaseNormalizer, StripNormalizer, StripAccentsNormalizer,
-                                    SqueezeSpacesNormalizer, CharsMapNormalizer, BertNormalizer>;
+using NormalizerStep =
+    std::variant<PrependNormalizer, ReplaceNormalizer, UnicodeNormalizer, LowercaseNormalizer,
+                 StripNormalizer, StripAccentsNormalizer, SqueezeSpacesNormalizer,
+                 CharsMapNormalizer, BertNormalizer, NmtNormalizer, ByteLevelNormalizer>;
 
 // ---- Pre-tokenisers: cut the normalised text into words ----
 
@@ -148,11 +158,12 @@ struct CharDelimiterPreTokenizer {
 struct FixedLengthPreTokenizer {
   std::uint32_t num_characters = 0;
 };
+struct UnicodeScriptsPreTokenizer {};  // Cut where the script changes, kana being Han.
 using PreTokenizerStep =
     std::variant<SplitPreTokenizer, ByteLevelPreTokenizer, DigitsPreTokenizer,
                  PunctuationPreTokenizer, MetaspacePreTokenizer, WhitespacePreTokenizer,
                  WhitespaceSplitPreTokenizer, BertPreTokenizer, CharDelimiterPreTokenizer,
-                 FixedLengthPreTokenizer>;
+                 FixedLengthPreTokenizer, UnicodeScriptsPreTokenizer>;
 
 // ---- Decoders: from pieces back to text ----
 
@@ -161,7 +172,7 @@ struct ByteLevelDecoder {
 struct ByteFallbackDecoder {};  // <0xXX> becomes that byte.
 struct FuseDecoder {};          // From here on the text is one string.
 struct ReplaceDecoder {
-  std::string pattern;  // A literal string.
+  Pattern pattern;
   std::string content;
 };
 // Up to so many of `content` off each end: of every piece before Fuse, of the whole text after it.
@@ -178,10 +189,20 @@ struct WordPieceDecoder {
   std::string prefix = "##";
   bool cleanup = true;
 };
+// Words end in `suffix`: a space, but nothing at the end of the text.
+struct BpeDecoder {
+  std::string suffix = "</w>";
+};
+// Connectionist temporal classification: repeated tokens are one, and `pad` is nothing.
+struct CtcDecoder {
+  std::string pad = "<pad>";
+  std::string word_delimiter = "|";
+  bool cleanup = true;
+};
 struct SpaceJoinDecoder {};  // A space between tokens: what tokenizer.json means by no decoder.
 using DecoderStep =
     std::variant<ByteLevelDecoder, ByteFallbackDecoder, FuseDecoder, ReplaceDecoder, StripDecoder,
-                 MetaspaceDecoder, WordPieceDecoder, SpaceJoinDecoder>;
+                 MetaspaceDecoder, WordPieceDecoder, BpeDecoder, CtcDecoder, SpaceJoinDecoder>;
 
 // ---- The whole ----
 
@@ -197,6 +218,8 @@ struct TokenizerSpec {
   // which of two equally probable cuts wins.
   bool float_sums = false;
 
+  // Merges may make pieces of type kUserDefined too (GGUF); else those are matched whole only.
+  bool merges_user_defined = false;
   bool byte_fallback = false;  // Characters that the vocabulary lacks become <0xXX> pieces.
   bool fuse_unk = false;       // Neighbouring unknown characters become one unknown token.
   bool ignore_merges = false;  // A word that is a piece is taken whole, merges or not.

@@ -80,9 +80,9 @@ TEST(Tokenizer, MergesLikeThePlainAlgorithmWhateverTheLength) {
     const Tokenizer tokenizer = MUST(Tokenizer::create(spec));  // it is whole
     std::map<std::pair<std::string, std::string>, std::size_t> ranks;
     for (std::size_t i = 0; i < spec.merges.size(); ++i) {
-      ranks.emplace(std::pair(*alphabet_to_bytes(spec.merges[i].first),
-                              *alphabet_to_bytes(spec.merges[i].second)),
-                    i);
+      ranks.insert_or_assign(std::pair(*alphabet_to_bytes(spec.merges[i].first),
+                                       *alphabet_to_bytes(spec.merges[i].second)),
+                             i);
     }
     // Below and above the length at which the heap takes over.
     const std::string text = random_text(random, "abc ", 1 + random.below(80));
@@ -136,8 +136,8 @@ TokenizerSpec random_sentencepiece_spec(Random& random, std::size_t num_pieces) 
   }
   spec.normalizers = {PrependNormalizer{kMarker},
                       ReplaceNormalizer{{Pattern::Kind::kLiteral, " "}, kMarker}};
-  spec.decoders = {ReplaceDecoder{kMarker, " "}, ByteFallbackDecoder{}, FuseDecoder{},
-                   StripDecoder{" ", 1, 0}};
+  spec.decoders = {ReplaceDecoder{{Pattern::Kind::kLiteral, kMarker}, " "}, ByteFallbackDecoder{},
+                   FuseDecoder{}, StripDecoder{" ", 1, 0}};
   return spec;
 }
 

@@ -25,6 +25,12 @@ constexpr bool is_ascii_punctuation(char32_t c) {
   return c > ' ' && c < 0x7F && !is_ascii_letter(c) && !is_ascii_digit(c);
 }
 
+// The characters of category So that are Alphabetic: letters in circles and squares.
+[[maybe_unused]] constexpr bool is_alphabetic_symbol(char32_t c) {
+  return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+         (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+}
+
 }  // namespace
 
 bool is_whitespace(char32_t c) {
@@ -99,7 +105,8 @@ bool is_word(char32_t c) {
   if (c < 0x80) return is_ascii_letter(c) || is_ascii_digit(c) || c == '_';
   const utf8proc_category_t kind = category(c);
   return (kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_ND) ||
-         kind == UTF8PROC_CATEGORY_PC;
+         kind == UTF8PROC_CATEGORY_PC || kind == UTF8PROC_CATEGORY_NL || c == 0x200C ||
+         c == 0x200D || is_alphabetic_symbol(c);
 }
 
 bool is_mark(char32_t c) {
@@ -118,6 +125,22 @@ bool is_control(char32_t c) {
   const utf8proc_category_t kind = category(c);
   return (kind >= UTF8PROC_CATEGORY_CC && kind <= UTF8PROC_CATEGORY_CO) ||
          kind == UTF8PROC_CATEGORY_CN;
+}
+
+std::size_t grapheme_bytes(std::string_view text) {
+  Utf8Character last = decode_utf8(text);
+  std::size_t num_bytes = last.num_bytes;
+  utf8proc_int32_t state = 0;
+  while (num_bytes < text.size()) {
+    const Utf8Character next = decode_utf8(text.substr(num_bytes));
+    const bool ends =
+        utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(last.code_point),
+                                         static_cast<utf8proc_int32_t>(next.code_point), &state);
+    if (ends) break;
+    num_bytes += next.num_bytes;
+    last = next;
+  }
+  return num_bytes;
 }
 
 void append_lowercase(char32_t c, std::string& out) {
@@ -188,6 +211,10 @@ bool is_nonspacing_mark(char32_t) {
 }
 bool is_control(char32_t c) {
   return (c < 0x20 || c == 0x7F) && c != '\t' && c != '\n' && c != '\r';
+}
+
+std::size_t grapheme_bytes(std::string_view text) {
+  return decode_utf8(text).num_bytes;
 }
 
 void append_lowercase(char32_t c, std::string& out) {

@@ -45,7 +45,7 @@ class UnigramModel final : public WordModel {
       if (edges_.insert(edge_key(node, byte), added)) token_of_node_.push_back(kNone);
       node = *edges_.find(edge_key(node, byte));
     }
-    if (token_of_node_[node] == kNone) token_of_node_[node] = id;
+    token_of_node_[node] = id;  // Of a piece that is listed twice the last counts.
   }
 
   void find_best_cut(std::string_view word, ModelScratch& scratch) const;

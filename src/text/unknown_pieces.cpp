@@ -24,12 +24,15 @@ bool UnknownPieces::has_all_bytes(std::string_view character) const {
   });
 }
 
+bool UnknownPieces::append_bytes(std::string_view character, std::vector<TokenId>& ids) const {
+  if (!byte_fallback_ || !has_all_bytes(character)) return false;
+  for (const char c : character) ids.push_back(*byte_ids_[static_cast<std::uint8_t>(c)]);
+  return true;
+}
+
 UnknownPieces::Run UnknownPieces::append(std::string_view character, Run run,
                                          std::vector<TokenId>& ids) const {
-  if (byte_fallback_ && has_all_bytes(character)) {
-    for (const char c : character) ids.push_back(*byte_ids_[static_cast<std::uint8_t>(c)]);
-    return Run::kOutside;
-  }
+  if (append_bytes(character, ids)) return Run::kOutside;
   if (!unk_id_) return Run::kOutside;
   if (run == Run::kOutside || !fuse_) ids.push_back(*unk_id_);
   return Run::kInside;

@@ -23,6 +23,12 @@ class UnknownPieces {
   // Whether characters that are no piece vanish without a trace.
   bool drops_all() const { return !unk_id_ && !byte_fallback_; }
 
+  // The pieces of the bytes of a character, where all are there: appended to `ids`.
+  bool append_bytes(std::string_view character, std::vector<TokenId>& ids) const;
+  std::optional<TokenId> unk_id() const { return unk_id_; }
+  bool falls_back() const { return byte_fallback_; }
+  bool fuses() const { return fuse_; }
+
   // Appends what stands for one character that is no piece, and says whether an unknown token now
   // ends `ids` with which further unknown characters fuse.
   Run append(std::string_view character, Run run, std::vector<TokenId>& ids) const;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct ModelScratch {
   std::vector<std::uint64_t> heap;
   std::vector<double> scores;
   std::vector<std::uint32_t> ends;
+  std::string text;
+  std::vector<TokenId> ids;
 };
 
 // Immutable; any thread, each with its own scratch. Words are valid UTF-8, or raw bytes where the
@@ -52,6 +55,9 @@ Result<std::unique_ptr<WordModel>> make_bpe_model(const TokenizerSpec& spec, Mod
                                                   bool byte_level);
 Result<std::unique_ptr<WordModel>> make_unigram_model(const TokenizerSpec& spec,
                                                       const ModelPieces& pieces);
+std::unique_ptr<WordModel> make_word_level_model(const TokenizerSpec& spec, ModelPieces pieces);
+// Words of raw bytes for a model of any kind whose pieces are in the byte-level alphabet.
+std::unique_ptr<WordModel> in_byte_alphabet(std::unique_ptr<WordModel> model);
 Result<std::unique_ptr<WordModel>> make_word_piece_model(const TokenizerSpec& spec,
                                                          ModelPieces pieces);
 
