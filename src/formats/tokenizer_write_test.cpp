@@ -81,8 +81,8 @@ TokenizerSpec sentencepiece_spec() {
   spec.byte_fallback = spec.fuse_unk = true;
   spec.normalizers = {PrependNormalizer{"\xE2\x96\x81"},
                       ReplaceNormalizer{{Pattern::Kind::kLiteral, " "}, "\xE2\x96\x81"}};
-  spec.decoders = {ReplaceDecoder{"\xE2\x96\x81", " "}, ByteFallbackDecoder{}, FuseDecoder{},
-                   StripDecoder{" ", 1, 0}};
+  spec.decoders = {ReplaceDecoder{{Pattern::Kind::kLiteral, "\xE2\x96\x81"}, " "},
+                   ByteFallbackDecoder{}, FuseDecoder{}, StripDecoder{" ", 1, 0}};
   for (TokenId id = 0; id < 3; ++id) {
     spec.added_tokens.push_back({.id = id, .content = spec.pieces[id].text, .special = true});
   }
@@ -278,7 +278,7 @@ TEST(TokenizerWrite, EveryStepIsReadBack) {
   const std::vector<DecoderStep> decoders = {ByteLevelDecoder{},
                                              ByteFallbackDecoder{},
                                              FuseDecoder{},
-                                             ReplaceDecoder{"a", "b"},
+                                             ReplaceDecoder{{Pattern::Kind::kLiteral, "a"}, "b"},
                                              StripDecoder{" ", 1, 2},
                                              MetaspaceDecoder{"_", PrependScheme::kNever},
                                              WordPieceDecoder{"#", false}};

@@ -121,6 +121,10 @@ Status BpeModel::add_merge_list(const TokenizerSpec& spec) {
     const std::optional<std::uint32_t> right_id = id_of(right);
     const std::optional<std::uint32_t> merged_id = id_of(left + right.substr(num_dropped));
     if (!left_id || !right_id || !merged_id) {
+      // Of special tokens, which no plain text becomes.
+      const bool of_special = pieces_.special.contains(left) || pieces_.special.contains(right) ||
+                              pieces_.special.contains(left + right.substr(num_dropped));
+      if (of_special) continue;
       return Error{ErrorCode::kCorruptData, "merge " + std::to_string(rank) + " of '" + left +
                                                 "' and '" + right +
                                                 "' is not of pieces of the vocabulary"};
@@ -175,6 +179,7 @@ bool BpeModel::marker_only_leads() const {
 }
 
 void BpeModel::finish() {
+  pieces_.special.clear();  // Of the spec, which need not outlive this.
   for (std::size_t byte = 0; byte < byte_symbols_.size(); ++byte) {
     const char text = static_cast<char>(byte);
     byte_symbols_[byte] = pieces_.ids.find({&text, 1}).value_or(kNone);

@@ -77,8 +77,9 @@ ModelPieces model_pieces(const TokenizerSpec& spec, const std::vector<bool>& is_
     const Piece& piece = spec.pieces[id];
     const bool in_model = piece.type == PieceType::kNormal ||
                           (piece.type == PieceType::kUserDefined && takes_user_defined);
-    if (!in_model || is_special[id] || piece.text.empty()) continue;
-    if (special_texts.contains(piece.text)) continue;
+    const bool special = is_special[id] || special_texts.contains(piece.text);
+    if (special) pieces.special.insert(piece.text);
+    if (!in_model || special || piece.text.empty()) continue;
     if (byte_level) {
       const std::optional<std::string> bytes = alphabet_to_bytes(piece.text);
       if (!bytes) continue;

@@ -23,7 +23,7 @@ constexpr std::string_view kNotSpace =
     R"(\x{0}-\x{8}\x{E}-\x{1F}\x{21}-\x{84}\x{86}-\x{9F}\x{A1}-\x{167F}\x{1681}-\x{1FFF})"
     R"(\x{200B}-\x{2027}\x{202A}-\x{202E}\x{2030}-\x{205E}\x{2060}-\x{2FFF}\x{3001}-\x{10FFFF})";
 constexpr std::string_view kPosixWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
-// Oniguruma's \w has six fractions and superscripts of Latin-1 too.
+// Outside of classes, Oniguruma's \w has six fractions and superscripts of Latin-1 too.
 constexpr std::string_view kWord =
     R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
 constexpr std::string_view kHexDigit = "0-9A-Fa-f";
@@ -451,6 +451,7 @@ class Translator {
   };
 
   static void add_members(ClassPart& part, std::string_view members, bool negated) {
+    if (members == kWord) members = kPosixWord;
     if (negated) {
       part.alternatives.push_back(bracketed_not(members));
     } else {
@@ -483,9 +484,7 @@ class Translator {
     rest_.remove_prefix(num_bytes);
     const bool negated = name.starts_with("^");
     if (negated) name.remove_prefix(1);
-    const std::string members = name == "punct"  ? R"(\p{P}\p{S})"
-                                : name == "word" ? std::string(kPosixWord)
-                                                 : members_of(name);
+    const std::string members = name == "punct" ? R"(\p{P}\p{S})" : members_of(name);
     add_members(part, members, negated);
   }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,7 @@ class WordModel {
 struct ModelPieces {
   std::vector<std::string> texts;  // By id; empty when the piece is not in the model.
   StringTable ids;
+  std::set<std::string_view> special;  // Texts that were left out; of the spec.
 };
 
 Result<std::unique_ptr<WordModel>> make_bpe_model(const TokenizerSpec& spec, ModelPieces pieces,
