@@ -14,6 +14,15 @@ bool is_expert(TensorRole role) {
          role == TensorRole::kExpertDown;
 }
 
+bool is_head(TensorRole role) {
+  return role == TensorRole::kHeadKey || role == TensorRole::kHeadValue;
+}
+
+bool is_of_up(TensorRole role) {
+  return role == TensorRole::kUp || role == TensorRole::kExpertUp ||
+         role == TensorRole::kExpertUpBias;
+}
+
 bool is_rotated(TensorRole role) {
   return role == TensorRole::kQuery || role == TensorRole::kKey || role == TensorRole::kQueryBias ||
          role == TensorRole::kKeyBias;
@@ -105,8 +114,20 @@ TensorPlace CheckpointTensors::place_of(const TensorKey& key) const {
 // GGUF's converters keep q, k and v in one tensor for some architectures, and gate and up under
 // the name of up.
 TensorPlace CheckpointTensors::gguf_place_of(const TensorKey& key) const {
-  TensorPlace place;
-  place.name = gguf_name(key.role, key.layer);
+  TensorPlace place{.name = gguf_name(key.role, key.layer), .layout = usual_layout(key.role)};
+  if (is_expert(key.role)) place.layout = TensorLayout::kExperts;
+  if (is_head(key.role)) {
+    // Files of before 2025 hold both in one piece, as Hugging Face's do.
+    if (source().find(place.name) != nullptr) return {place.name, TensorLayout::kExperts};
+    place.name = "blk." + std::to_string(key.layer) + ".attn_kv_b.weight";
+    place.is_transposed = key.role == TensorRole::kHeadKey;
+    return place;
+  }
+  if (key.role == TensorRole::kFeedForwardNorm && source().find(place.name) == nullptr &&
+      !spec_->layers[key.layer].attention_post_norm) {
+    place.name = gguf_name(TensorRole::kAttentionPostNorm, key.layer);  // gpt-oss
+    return place;
+  }
   std::string fused = gguf_fused_name(key.role, key.layer);
   if (!fused.empty() && source().find(place.name) == nullptr && source().find(fused) != nullptr) {
     return {.name = std::move(fused), .layout = TensorLayout::kStackedQkv};
@@ -119,10 +140,30 @@ TensorPlace CheckpointTensors::gguf_place_of(const TensorKey& key) const {
   return {.name = gguf_name(TensorRole::kUp, key.layer), .layout = TensorLayout::kStackedGateUp};
 }
 
+namespace {
+
+RowRuns latent_runs(TensorRole role, const LatentSpec& latent) {
+  switch (role) {
+    case TensorRole::kSharedKey:
+    case TensorRole::kSharedKeyBias:
+      return {.first = latent.rank, .length = latent.rotary_dim, .stride = latent.rotary_dim};
+    case TensorRole::kHeadValue:
+      return {.first = latent.plain_dim, .length = latent.value_dim, .stride = latent.value_dim};
+    default:
+      return {};  // The first rows, or all columns.
+  }
+}
+
+}  // namespace
+
 // Rows of q, k and v or of gate and up within one stored tensor.
 RowRuns CheckpointTensors::runs_of(const TensorKey& key, TensorLayout layout) const {
-  if (layout == TensorLayout::kWhole) return {};
+  if (layout == TensorLayout::kWhole || layout == TensorLayout::kExperts) return {};
   const LayerSpec& layer = spec_->layers[key.layer];
+  if (layout == TensorLayout::kPairedGateUp) {
+    return {.first = is_of_up(key.role) ? std::size_t{1} : 0, .length = 1, .stride = 2};
+  }
+  if (layer.attention.latent) return latent_runs(key.role, *layer.attention.latent);
   if (layout == TensorLayout::kStackedGateUp) {
     const std::size_t width = layer.feed_forward.width;
     return {.first = key.role == TensorRole::kUp ? width : 0, .length = width, .stride = width};
@@ -144,7 +185,11 @@ RowRuns CheckpointTensors::runs_of(const TensorKey& key, TensorLayout layout) co
 std::size_t CheckpointTensors::stored_rows(const TensorKey& key, TensorLayout layout,
                                            std::size_t num_rows) const {
   const LayerSpec& layer = spec_->layers[key.layer];
-  if (layout == TensorLayout::kWhole) return num_rows;
+  if (layout == TensorLayout::kWhole || layout == TensorLayout::kExperts) return num_rows;
+  if (layout == TensorLayout::kPairedGateUp) return 2 * num_rows;
+  if (layout == TensorLayout::kLatentRows) {
+    return layer.attention.latent->rank + layer.attention.latent->rotary_dim;
+  }
   if (layout == TensorLayout::kStackedGateUp) return 2 * layer.feed_forward.width;
   const AttentionSpec& attention = layer.attention;
   return (attention.num_heads + 2 * attention.num_kv_heads) * attention.head_dim;
@@ -162,33 +207,55 @@ Status CheckpointTensors::check_type(const SourceTensor& tensor) const {
                                             ", which holds no weights"};
 }
 
+StoredParts CheckpointTensors::parts_of(const TensorKey& key, const TensorPlace& place,
+                                        std::size_t num_rows, std::size_t num_cols) const {
+  const LayerSpec& layer = spec_->layers[key.layer];
+  StoredParts parts;
+  if (place.layout == TensorLayout::kHeadRows) {
+    const LatentSpec& latent = *layer.attention.latent;
+    parts.count = layer.attention.num_heads;
+    parts.index = key.expert;
+    parts.part = {latent.plain_dim + latent.value_dim, latent.rank};
+    return parts;
+  }
+  if (place.layout == TensorLayout::kExperts || place.layout == TensorLayout::kPairedGateUp) {
+    parts.count = is_head(key.role) ? layer.attention.num_heads : layer.feed_forward.num_experts;
+    parts.index = key.expert;
+    parts.is_stacked = true;
+  }
+  const std::size_t all_rows = stored_rows(key, place.layout, num_rows);
+  parts.part = place.is_transposed ? Shape{num_cols, all_rows} : Shape{all_rows, num_cols};
+  return parts;
+}
+
 Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t num_rows,
                                                std::size_t num_cols) const {
   const TensorPlace place = place_of(key);
   const SourceTensor source = TRY(checkpoint_->weights().tensor(place.name));
   TRY(check_type(source));
-  const bool stacked = is_expert(key.role) && checkpoint_->kind() == CheckpointKind::kGguf;
-  const std::size_t num_experts = stacked ? spec_->layers[key.layer].feed_forward.num_experts : 1;
-  const std::size_t all_rows = stored_rows(key, place.layout, num_rows);
-  Shape expected = {all_rows, num_cols};
-  if (place.is_transposed) expected = {num_cols, all_rows};
-  if (stacked) expected = {num_experts, num_rows, num_cols};
-  if (source.shape != expected) return wrong_shape(*this, key, source.shape, to_string(expected));
+  const StoredParts parts = parts_of(key, place, num_rows, num_cols);
+  Shape expected = {parts.count * parts.part[0], parts.part[1]};
+  if (parts.is_stacked) expected = {parts.count, parts.part[0], parts.part[1]};
+  // GGUF drops the dimension of a single row.
+  const bool is_row = num_rows == 1 && source.shape == Shape{num_cols};
+  if (source.shape != expected && !is_row) {
+    return wrong_shape(*this, key, source.shape, to_string(expected));
+  }
   if (place.is_transposed && is_block_type(source.dtype)) {
     return Error{ErrorCode::kUnsupported, "tensor " + std::string(source.name) +
                                               " is transposed and of block type " +
                                               std::string(dtype_name(source.dtype))};
   }
-  const std::size_t one_bytes = source.bytes.size() / num_experts;
+  const std::size_t one_bytes = source.bytes.size() / parts.count;
   return StoredTensor{
       .name = std::string(source.name),
       .dtype = source.dtype,
       .num_rows = num_rows,
       .num_cols = num_cols,
-      .bytes = source.bytes.subspan(stacked ? key.expert * one_bytes : 0, one_bytes),
+      .bytes = source.bytes.subspan(parts.index * one_bytes, one_bytes),
       .paired_head_dim = paired_head_dim(key),
       .runs = runs_of(key, place.layout),
-      .transposed_pitch = place.is_transposed ? all_rows : 0,
+      .transposed_pitch = place.is_transposed ? parts.part[1] : 0,
   };
 }
 
@@ -197,7 +264,11 @@ Result<StoredTensor> CheckpointTensors::vector(const TensorKey& key,
   const TensorPlace place = place_of(key);
   const SourceTensor source = TRY(checkpoint_->weights().tensor(place.name));
   TRY(check_type(source));
-  const Shape expected = {stored_rows(key, place.layout, num_elements)};
+  Shape expected = {stored_rows(key, place.layout, num_elements)};
+  if (place.layout == TensorLayout::kExperts || place.layout == TensorLayout::kPairedGateUp) {
+    const std::size_t num_experts = spec_->layers[key.layer].feed_forward.num_experts;
+    expected = {num_experts, expected[0] / num_experts};
+  }
   if (source.shape != expected) return wrong_shape(*this, key, source.shape, to_string(expected));
   if (is_block_type(source.dtype)) {
     return Error{ErrorCode::kUnsupported, "tensor " + std::string(source.name) +

@@ -48,6 +48,14 @@ struct StoredTensor {
   std::size_t row_bytes() const;
 };
 
+// A stored tensor as equal parts one after another, each [part.rows, part.cols].
+struct StoredParts {
+  std::size_t count = 1;
+  std::size_t index = 0;    // the one that is meant
+  bool is_stacked = false;  // the parts have a dimension of their own
+  Shape part;
+};
+
 // Copies rows [begin, begin + count) of `tensor`, in the order that the decoder expects, to `rows`,
 // which holds count * row_bytes().
 void read_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count, std::byte* rows);
@@ -71,6 +79,8 @@ class CheckpointTensors {
   TensorPlace gguf_place_of(const TensorKey& key) const;
   RowRuns runs_of(const TensorKey& key, TensorLayout layout) const;
   std::size_t stored_rows(const TensorKey& key, TensorLayout layout, std::size_t num_rows) const;
+  StoredParts parts_of(const TensorKey& key, const TensorPlace& place, std::size_t num_rows,
+                       std::size_t num_cols) const;
   Status check_type(const SourceTensor& tensor) const;
   std::size_t paired_head_dim(const TensorKey& key) const;
 

@@ -6,32 +6,10 @@
 #include <utility>
 
 #include "kernels/ops.h"
+#include "model/decoder_views.h"
 
 namespace millrace {
 namespace {
-
-// The first rows of a workspace buffer, seen with the width that this layer has.
-TensorView shaped(const TensorView& buffer, std::size_t num_rows, std::size_t width) {
-  CHECK(num_rows * width <= buffer.shape.num_elements());
-  return TensorView(buffer.data, buffer.dtype, {num_rows, width}, buffer.device);
-}
-
-TensorView by_heads(const TensorView& rows, std::size_t num_heads) {
-  return rows.reshaped({rows.num_rows(), num_heads, rows.row_elements() / num_heads});
-}
-
-ConstTensorView vector_view(const float* values, std::size_t count) {
-  return view_of(values, {count});
-}
-
-void norm_rows(KernelContext& context, const TensorView& x, const NormWeights& weights,
-               const NormSpec& norm, const TensorView& y) {
-  if (norm.kind == NormKind::kRms) {
-    rms_norm(context, x, vector_view(weights.weight, x.row_elements()), norm.eps, y);
-  } else {
-    layer_norm(context, x, {.weight = weights.weight, .bias = weights.bias}, norm.eps, y);
-  }
-}
 
 // The norm of queries or keys: of each head, or of all of them.
 void norm_heads(KernelContext& context, const TensorView& rows, std::size_t num_heads,
@@ -177,6 +155,30 @@ void Decoder::run_attention(KernelContext& context, TensorView input, const Forw
       shaped(workspace_.value, tokens, spec.num_kv_heads * spec.value_head_dim);
   const TensorView attended =
       shaped(workspace_.attended, tokens, spec.num_heads * spec.value_head_dim);
+  if (spec.latent) {
+    project_latents(context, input, layer);
+  } else {
+    project(context, input, layer);
+  }
+  kv_store(context, by_heads(key, spec.num_kv_heads), by_heads(value, spec.num_kv_heads),
+           batch.attention, cache);
+  AttentionOptions options{
+      .scale = spec.scale, .window = std::nullopt, .softcap = spec.softcap, .sinks = weights.sinks};
+  if (spec.kind == AttentionKind::kSliding)
+    options.window = static_cast<std::uint32_t>(spec.window);
+  attention(context, by_heads(query, spec.num_heads), batch.attention, cache, options,
+            by_heads(attended, spec.num_heads));
+  if (spec.latent) leave_latent(context, tokens, layer);
+}
+
+void Decoder::project(KernelContext& context, TensorView input, std::size_t layer) {
+  const AttentionSpec& spec = spec_->layers[layer].attention;
+  const AttentionWeights& weights = weights_->layers[layer].attention;
+  const std::size_t tokens = input.num_rows();
+  const TensorView query = shaped(workspace_.query, tokens, spec.num_heads * spec.head_dim);
+  const TensorView key = shaped(workspace_.key, tokens, spec.num_kv_heads * spec.head_dim);
+  const TensorView value =
+      shaped(workspace_.value, tokens, spec.num_kv_heads * spec.value_head_dim);
 
   QuantizedRows rows;
   const MatmulInput prepared = prepare(
@@ -194,13 +196,6 @@ void Decoder::run_attention(KernelContext& context, TensorView input, const Forw
     norm_heads(context, key, spec.num_kv_heads, weights.key_norm, *spec.key_norm, spec.norm_extent);
   }
   rotate(context, spec, query, key);
-  kv_store(context, by_heads(key, spec.num_kv_heads), by_heads(value, spec.num_kv_heads),
-           batch.attention, cache);
-  AttentionOptions options{.scale = spec.scale, .window = std::nullopt, .softcap = spec.softcap};
-  if (spec.kind == AttentionKind::kSliding)
-    options.window = static_cast<std::uint32_t>(spec.window);
-  attention(context, by_heads(query, spec.num_heads), batch.attention, cache, options,
-            by_heads(attended, spec.num_heads));
 }
 
 void Decoder::rotate(KernelContext& context, const AttentionSpec& spec, TensorView query,
@@ -218,8 +213,9 @@ void Decoder::run_attention_output(KernelContext& context, std::size_t num_token
                                    std::size_t layer) {
   const LayerSpec& spec = spec_->layers[layer];
   const AttentionWeights& weights = weights_->layers[layer].attention;
-  const TensorView attended = shaped(workspace_.attended, num_tokens,
-                                     spec.attention.num_heads * spec.attention.value_head_dim);
+  const TensorView attended =
+      shaped(spec.attention.latent ? workspace_.head_values : workspace_.attended, num_tokens,
+             spec.attention.output_width());
   const PartOutput output = part_output(spec, spec.attention_post_norm, num_tokens);
   QuantizedRows rows;
   const MatmulInput input = prepare(context, attended, rows, {weights.output.format});
@@ -252,45 +248,6 @@ void Decoder::run_feed_forward(KernelContext& context, TensorView input, std::si
   const MatmulInput down = prepare(context, up, rows, {weights.down.format});
   matmul(context, down, weights.down, {.bias = weights.down_bias, .accumulate = output.accumulate},
          output.y);
-  end_part(context, layer_spec, layer_spec.feed_forward_post_norm,
-           weights_->layers[layer].feed_forward_post_norm, output);
-}
-
-// Rows are grouped by expert, so that each expert's weights are read once for all its tokens.
-void Decoder::run_experts(KernelContext& context, TensorView input, std::size_t layer) {
-  const LayerSpec& layer_spec = spec_->layers[layer];
-  const FeedForwardSpec& spec = layer_spec.feed_forward;
-  const FeedForwardWeights& weights = weights_->layers[layer].feed_forward;
-  const std::size_t num_tokens = input.num_rows();
-  const std::size_t num_grouped = num_tokens * spec.num_selected;
-  const TensorView router = shaped(workspace_.router, num_tokens, spec.num_experts);
-  const TensorView grouped = shaped(workspace_.expert_in, num_grouped, spec_->hidden);
-  const TensorView gate = shaped(workspace_.gate, num_grouped, spec.width);
-  const TensorView up = shaped(workspace_.up, num_grouped, spec.width);
-  const TensorView grouped_out = shaped(workspace_.expert_out, num_grouped, spec_->hidden);
-  const ExpertRouting routing{
-      .expert_begin = workspace_.routing.expert_begin.first(spec.num_experts + 1),
-      .row_token = workspace_.routing.row_token.first(num_grouped),
-      .token_row = workspace_.routing.token_row.first(num_grouped),
-      .token_weight = workspace_.routing.token_weight.first(num_grouped),
-  };
-
-  QuantizedRows rows;
-  matmul(context, prepare(context, input, rows, {weights.router.format}), weights.router, {},
-         router);
-  route_experts(context, router,
-                {.num_selected = spec.num_selected, .weights = spec.routing.weights}, routing);
-  gather_rows(context, input, routing.row_token, grouped);
-  const MatmulInput prepared =
-      prepare(context, grouped, rows,
-              {weights.expert_gate.front().format, weights.expert_up.front().format});
-  expert_matmul(context, prepared, weights.expert_gate, routing, {.sync = Sync::kNone}, gate);
-  expert_matmul(context, prepared, weights.expert_up, routing, {}, up);
-  gated_activation(context, spec.activation, gate, up, up);
-  const MatmulInput down = prepare(context, up, rows, {weights.expert_down.front().format});
-  expert_matmul(context, down, weights.expert_down, routing, {}, grouped_out);
-  const PartOutput output = part_output(layer_spec, layer_spec.feed_forward_post_norm, num_tokens);
-  combine_experts(context, grouped_out, routing, output.accumulate, output.y);
   end_part(context, layer_spec, layer_spec.feed_forward_post_norm,
            weights_->layers[layer].feed_forward_post_norm, output);
 }

@@ -56,7 +56,10 @@ class Decoder {
     TensorView branch;                 // [T, E] a part's output before it is added to hidden
     TensorView query, attended;        // [T, H*D], [T, H*D_v]
     TensorView key, value;             // [T, K*D], [T, K*D_v]
-    TensorView gate, up;               // [T, F] dense layers; [T*k, F] experts
+    TensorView plain_query;            // [T, H*(P+R)] latent attention, as are the next two
+    TensorView query_latent;           // [T, C_q]
+    TensorView head_values;            // [T, H*D_v]
+    TensorView gate, up;               // [T, F] dense layers, shared experts; [T*k, F] experts
     std::vector<TensorView> cos, sin;  // [T, R/2] per rope
     TensorView router;                 // [T, X]
     TensorView expert_in, expert_out;  // [T*k, E]
@@ -73,10 +76,21 @@ class Decoder {
                  std::size_t layer);
   void run_attention(KernelContext& context, TensorView input, const ForwardBatch& batch,
                      const KvLayerView& cache, std::size_t layer);
+  // Queries, keys and values of the layer, into the workspace.
+  void project(KernelContext& context, TensorView input, std::size_t layer);
+  void project_latents(KernelContext& context, TensorView input, std::size_t layer);
+  void project_queries(KernelContext& context, const MatmulInput& input, std::size_t layer);
+  void leave_latent(KernelContext& context, std::size_t num_tokens, std::size_t layer);
+  void multiply_heads(KernelContext& context, const HeadPart& x,
+                      std::span<const PackedMatrix> weights, const HeadPart& y);
   void run_attention_output(KernelContext& context, std::size_t num_tokens, std::size_t layer);
   void rotate(KernelContext& context, const AttentionSpec& spec, TensorView query, TensorView key);
   void run_feed_forward(KernelContext& context, TensorView input, std::size_t layer);
   void run_experts(KernelContext& context, TensorView input, std::size_t layer);
+  ExpertRouting route(KernelContext& context, TensorView input, std::size_t layer);
+  // The shared expert up to its last matrix, and from there onto `output`.
+  void enter_shared_expert(KernelContext& context, TensorView input, std::size_t layer);
+  void leave_shared_expert(KernelContext& context, TensorView output, std::size_t layer);
   // The hidden state, or its norm.
   TensorView part_input(KernelContext& context, const std::optional<NormSpec>& norm,
                         const NormWeights& weights, std::size_t num_tokens);

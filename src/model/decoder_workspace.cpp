@@ -13,33 +13,55 @@ constexpr std::size_t kAlignment = 64;
 // The widest extents over all layers.
 struct Widths {
   std::size_t query = 0, attended = 0, key = 0, value = 0;
-  std::size_t dense = 0;   // feed-forward width of layers without experts
-  std::size_t expert = 0;  // of one expert
+  std::size_t plain_query = 0, query_latent = 0, head_values = 0;
+  std::size_t head_depths = 0;  // of a matrix per head, all heads together
+  std::size_t dense = 0;        // feed-forward width of layers without experts, and of shared ones
+  std::size_t expert = 0;       // of one expert
   std::size_t num_experts = 0;
   std::size_t num_selected = 0;
   std::size_t matmul_depth = 0;  // of any matrix's input
 };
 
+void widen(Widths& widths, const AttentionSpec& attention) {
+  const auto raise = [](std::size_t& widest, std::size_t width) {
+    widest = std::max(widest, width);
+  };
+  raise(widths.query, attention.num_heads * attention.head_dim);
+  raise(widths.attended, attention.num_heads * attention.value_head_dim);
+  raise(widths.key, attention.num_kv_heads * attention.head_dim);
+  raise(widths.value, attention.num_kv_heads * attention.value_head_dim);
+  raise(widths.matmul_depth, attention.output_width());
+  if (!attention.latent) return;
+  const LatentSpec& latent = *attention.latent;
+  raise(widths.plain_query, attention.num_heads * (latent.plain_dim + latent.rotary_dim));
+  raise(widths.query_latent, latent.query_rank.value_or(0));
+  raise(widths.head_values, attention.output_width());
+  raise(widths.matmul_depth, latent.query_rank.value_or(0));
+  // A row for each head, of whole groups.
+  raise(widths.head_depths,
+        attention.num_heads * round_up(std::max(latent.plain_dim, latent.rank), kWeightGroup));
+}
+
+void widen(Widths& widths, const FeedForwardSpec& feed_forward) {
+  widths.matmul_depth =
+      std::max({widths.matmul_depth, feed_forward.width, feed_forward.shared_width});
+  if (feed_forward.kind != FeedForwardKind::kExperts) {
+    widths.dense = std::max(widths.dense, feed_forward.width);
+    return;
+  }
+  widths.dense = std::max(widths.dense, feed_forward.shared_width);
+  widths.expert = std::max(widths.expert, feed_forward.width);
+  widths.num_experts = std::max(widths.num_experts, feed_forward.num_experts);
+  widths.num_selected = std::max(widths.num_selected, feed_forward.num_selected);
+}
+
 Widths widest(const ModelSpec& spec) {
   Widths widths;
   widths.matmul_depth = spec.hidden;
   for (const LayerSpec& layer : spec.layers) {
-    const AttentionSpec& attention = layer.attention;
-    widths.query = std::max(widths.query, attention.num_heads * attention.head_dim);
-    widths.attended = std::max(widths.attended, attention.num_heads * attention.value_head_dim);
-    widths.key = std::max(widths.key, attention.num_kv_heads * attention.head_dim);
-    widths.value = std::max(widths.value, attention.num_kv_heads * attention.value_head_dim);
-    const FeedForwardSpec& feed_forward = layer.feed_forward;
-    widths.matmul_depth = std::max(widths.matmul_depth, feed_forward.width);
-    if (feed_forward.kind == FeedForwardKind::kExperts) {
-      widths.expert = std::max(widths.expert, feed_forward.width);
-      widths.num_experts = std::max(widths.num_experts, feed_forward.num_experts);
-      widths.num_selected = std::max(widths.num_selected, feed_forward.num_selected);
-    } else {
-      widths.dense = std::max(widths.dense, feed_forward.width);
-    }
+    widen(widths, layer.attention);
+    widen(widths, layer.feed_forward);
   }
-  widths.matmul_depth = std::max(widths.matmul_depth, widths.attended);
   return widths;
 }
 
@@ -64,7 +86,10 @@ std::uint64_t quantized_bytes(const Widths& widths, const DecoderLimits& limits)
   // Logits are asked of some rows only, but their input is as deep as any.
   const std::size_t rows = std::max(
       limits.tokens_max * std::max<std::size_t>(widths.num_selected, 1), limits.logit_rows_max);
-  return quantized_rows_bytes(rows, round_up(widths.matmul_depth, kWeightGroup));
+  const std::uint64_t of_rows =
+      quantized_rows_bytes(rows, round_up(widths.matmul_depth, kWeightGroup));
+  return std::max<std::uint64_t>(of_rows,
+                                 quantized_rows_bytes(limits.tokens_max, widths.head_depths));
 }
 
 // Hands out aligned parts of the workspace in the order of the plan.
@@ -116,6 +141,9 @@ Result<std::vector<WorkspaceTerm>> plan_workspace(const ModelSpec& spec,
   floats("queries", tokens * widths.query);
   floats("keys", tokens * widths.key);
   floats("values", tokens * widths.value);
+  floats("plain queries", tokens * widths.plain_query);
+  floats("query latents", tokens * widths.query_latent);
+  floats("head values", tokens * widths.head_values);
   floats("attention output", tokens * widths.attended);
   floats("feed-forward gate", feed_forward_elements(widths, tokens));
   floats("feed-forward up", feed_forward_elements(widths, tokens));
@@ -155,6 +183,9 @@ void Decoder::place(std::span<std::byte> workspace) {
   workspace_.query = cursor.rows(tokens, widths.query);
   workspace_.key = cursor.rows(tokens, widths.key);
   workspace_.value = cursor.rows(tokens, widths.value);
+  workspace_.plain_query = cursor.rows(tokens, widths.plain_query);
+  workspace_.query_latent = cursor.rows(tokens, widths.query_latent);
+  workspace_.head_values = cursor.rows(tokens, widths.head_values);
   workspace_.attended = cursor.rows(tokens, widths.attended);
   workspace_.gate = cursor.rows(1, feed_forward);
   workspace_.up = cursor.rows(1, feed_forward);

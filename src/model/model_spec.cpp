@@ -15,7 +15,23 @@ Status within(std::string_view field, std::uint64_t value, std::uint64_t min, st
                                             std::to_string(max)};
 }
 
+Status check_latent(const AttentionSpec& attention, const ModelSpec& spec) {
+  const LatentSpec& latent = *attention.latent;
+  TRY(within("rank of the key/value latent", latent.rank, 1, kHeadDimMax - 2));
+  TRY(within("rotated part of a head", latent.rotary_dim, 2, kHeadDimMax - latent.rank));
+  TRY(within("plain part of a head", latent.plain_dim, 1, kHeadDimMax));
+  TRY(within("value head dimension", latent.value_dim, 1, kHeadDimMax));
+  if (latent.query_rank) TRY(within("rank of the query latent", *latent.query_rank, 1, kHiddenMax));
+  CHECK(attention.num_kv_heads == 1);
+  CHECK(attention.head_dim == latent.rotary_dim + latent.rank);
+  CHECK(attention.value_head_dim == latent.rank);
+  CHECK(attention.rope.has_value());
+  if (spec.ropes[*attention.rope].rotary_dim == latent.rotary_dim) return Ok{};
+  return Error{ErrorCode::kUnsupported, "rope over a part of a head's rotated elements"};
+}
+
 Status check_attention(const AttentionSpec& attention, const ModelSpec& spec) {
+  if (attention.latent) TRY(check_latent(attention, spec));
   TRY(within("number of attention heads", attention.num_heads, 1, kHeadsMax));
   TRY(within("number of key/value heads", attention.num_kv_heads, 1, attention.num_heads));
   TRY(within("head dimension", attention.head_dim, 1, kHeadDimMax));
@@ -35,11 +51,28 @@ Status check_attention(const AttentionSpec& attention, const ModelSpec& spec) {
   return Ok{};
 }
 
+Status check_groups(const FeedForwardSpec& feed_forward) {
+  const RoutingSpec& routing = feed_forward.routing;
+  TRY(within("number of expert groups", routing.num_groups, 1, feed_forward.num_experts));
+  TRY(within("expert groups per token", routing.num_groups_selected, 1, routing.num_groups));
+  const std::size_t size = feed_forward.num_experts / routing.num_groups;
+  if (size * routing.num_groups != feed_forward.num_experts) {
+    return Error{ErrorCode::kCorruptData,
+                 std::to_string(routing.num_groups) + " groups do not divide " +
+                     std::to_string(feed_forward.num_experts) + " experts"};
+  }
+  if (routing.group_rank == GroupRank::kSumOfTwo) TRY(within("experts in a group", size, 2, size));
+  return within("experts per token", feed_forward.num_selected, 1,
+                size * routing.num_groups_selected);
+}
+
 Status check_feed_forward(const FeedForwardSpec& feed_forward) {
   TRY(within("feed-forward width", feed_forward.width, 1, kFeedForwardMax));
   if (feed_forward.kind != FeedForwardKind::kExperts) return Ok{};
   TRY(within("number of experts", feed_forward.num_experts, 1, kExpertsMax));
-  return within("experts per token", feed_forward.num_selected, 1, feed_forward.num_experts);
+  TRY(within("experts per token", feed_forward.num_selected, 1, feed_forward.num_experts));
+  TRY(within("width of the shared expert", feed_forward.shared_width, 0, kFeedForwardMax));
+  return check_groups(feed_forward);
 }
 
 Status check_divisors(const RopeSpec& rope, const std::vector<double>& divisors) {
@@ -121,8 +154,14 @@ double yarn_dimension(double turns, const RopeSpec& rope) {
 
 void apply_yarn(const RopeSpec& rope, std::vector<double>& frequencies) {
   const double last = static_cast<double>(rope.rotary_dim) - 1.0;
-  const double low = std::clamp(std::floor(yarn_dimension(rope.beta_fast, rope)), 0.0, last);
-  double high = std::clamp(std::ceil(yarn_dimension(rope.beta_slow, rope)), 0.0, last);
+  double low = yarn_dimension(rope.beta_fast, rope);
+  double high = yarn_dimension(rope.beta_slow, rope);
+  if (rope.has_whole_bounds) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, last);
   if (low == high) high += 0.001;  // As the reference does, against a division by zero.
   for (std::size_t i = 0; i < frequencies.size(); ++i) {
     const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
@@ -130,14 +169,30 @@ void apply_yarn(const RopeSpec& rope, std::vector<double>& frequencies) {
   }
 }
 
+std::uint64_t latent_parameters(const AttentionSpec& attention, std::uint64_t hidden) {
+  const LatentSpec& latent = *attention.latent;
+  const std::uint64_t heads = attention.num_heads;
+  const std::uint64_t query = heads * (latent.plain_dim + latent.rotary_dim);
+  std::uint64_t count = (hidden + (attention.has_qkv_bias ? 1 : 0)) *
+                        (std::uint64_t{latent.rank} + latent.rotary_dim);
+  count += latent.rank + heads * (latent.plain_dim + latent.value_dim) * latent.rank;
+  count += hidden * attention.output_width();
+  if (attention.has_output_bias) count += hidden;
+  if (!latent.query_rank) return count + hidden * query;
+  const std::uint64_t rank = *latent.query_rank;
+  return count + (hidden + (attention.has_qkv_bias ? 1 : 0)) * rank + rank + rank * query;
+}
+
 std::uint64_t attention_parameters(const AttentionSpec& attention, std::uint64_t hidden) {
   const std::uint64_t query = attention.num_heads * attention.head_dim;
   const std::uint64_t key = attention.num_kv_heads * attention.head_dim;
   const std::uint64_t value = attention.num_kv_heads * attention.value_head_dim;
+  if (attention.latent) return latent_parameters(attention, hidden);
   std::uint64_t count = hidden * (query + key + value);
   count += hidden * attention.num_heads * attention.value_head_dim;
   if (attention.has_qkv_bias) count += query + key + value;
   if (attention.has_output_bias) count += hidden;
+  if (attention.has_sinks) count += attention.num_heads;
   const bool per_head = attention.norm_extent == NormExtent::kHead;
   if (attention.query_norm) count += per_head ? attention.head_dim : query;
   if (attention.key_norm) count += per_head ? attention.head_dim : key;
@@ -151,8 +206,13 @@ std::pair<std::uint64_t, std::uint64_t> feed_forward_parameters(const FeedForwar
   std::uint64_t one = (num_in + 1) * hidden * feed_forward.width;
   if (feed_forward.has_bias) one += num_in * feed_forward.width + hidden;
   if (feed_forward.kind != FeedForwardKind::kExperts) return {one, one};
-  const std::uint64_t router = hidden * feed_forward.num_experts;
-  return {router + one * feed_forward.num_experts, router + one * feed_forward.num_selected};
+  // What every token passes through.
+  const RoutingSpec& routing = feed_forward.routing;
+  std::uint64_t common = hidden * feed_forward.num_experts;
+  if (routing.has_bias) common += feed_forward.num_experts;
+  if (routing.has_choice_bias) common += feed_forward.num_experts;
+  common += 3 * hidden * feed_forward.shared_width + (feed_forward.has_shared_gate ? hidden : 0);
+  return {common + one * feed_forward.num_experts, common + one * feed_forward.num_selected};
 }
 
 std::uint64_t norm_parameters(const std::optional<NormSpec>& norm, std::uint64_t hidden) {

@@ -49,6 +49,7 @@ struct RopeSpec {
   double high_frequency_factor = 4.0;  // kLlama3
   double beta_fast = 32.0;             // kYarn
   double beta_slow = 1.0;              // kYarn
+  bool has_whole_bounds = true;        // kYarn: the ramp begins and ends at whole dimensions
   double attention_factor = 1.0;       // multiplies cos and sin
   // Divides each inverse frequency [rotary_dim / 2]; empty for none. GGUF stores kLlama3 this way.
   std::vector<double> frequency_divisors;
@@ -82,6 +83,22 @@ enum class NormExtent : std::uint8_t {
 
 enum class AttentionKind : std::uint8_t { kFull, kSliding };
 
+// Latent attention: keys and values are made of one short vector per token, and the cache holds
+// that vector with a rotated key that all heads share. DeepSeek-V2, arXiv:2405.04434, section 2.1.
+//
+// What makes keys and values of the latent is applied to queries and outputs instead, so attention
+// itself sees one key/value head: keys [rotated | latent] and values [latent].
+struct LatentSpec {
+  std::size_t rank = 0;                   // elements of the latent
+  std::size_t rotary_dim = 0;             // of each query head, and of the shared key
+  std::size_t plain_dim = 0;              // of each query head, matched with keys from the latent
+  std::size_t value_dim = 0;              // of each head's output
+  std::optional<std::size_t> query_rank;  // of the queries' own latent
+  NormSpec norm;                          // of the latents
+
+  bool operator==(const LatentSpec&) const = default;
+};
+
 struct AttentionSpec {
   AttentionKind kind = AttentionKind::kFull;
   std::size_t num_heads = 0;
@@ -97,7 +114,15 @@ struct AttentionSpec {
   NormExtent norm_extent = NormExtent::kHead;  // of query_norm and key_norm
   bool has_qkv_bias = false;
   bool has_output_bias = false;
+  bool has_sinks = false;  // one more score per head, in the softmax only
+  // With it: one KV head, head_dim = rotary_dim + rank, value_head_dim = rank; has_qkv_bias is of
+  // the projections to the latents.
+  std::optional<LatentSpec> latent;
 
+  // Elements of a token that go into the output projection.
+  std::size_t output_width() const {
+    return num_heads * (latent ? latent->value_dim : value_head_dim);
+  }
   bool operator==(const AttentionSpec&) const = default;
 };
 
@@ -126,10 +151,15 @@ struct FeedForwardSpec {
   FeedForwardKind kind = FeedForwardKind::kGated;
   std::size_t width = 0;  // of one expert for kExperts
   Activation activation = Activation::kSilu;
-  bool has_bias = false;
+  std::optional<ClampedGate> clamp;  // instead of the activation
+  bool has_bias = false;             // of every expert for kExperts
   std::size_t num_experts = 0;
   std::size_t num_selected = 0;
   RoutingSpec routing;
+  // kExperts: of a gated one that every token passes through as well; 0: none. Several shared
+  // experts are one that is as wide as all of them.
+  std::size_t shared_width = 0;
+  bool has_shared_gate = false;  // its output is multiplied by the sigmoid of one more logit
 
   bool operator==(const FeedForwardSpec&) const = default;
 };

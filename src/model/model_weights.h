@@ -16,8 +16,21 @@ struct AttentionWeights {
   const float* key_bias = nullptr;
   const float* value_bias = nullptr;
   const float* output_bias = nullptr;
+  const float* sinks = nullptr;       // [H]
   const float* query_norm = nullptr;  // [D], or [H*D] over the whole width
   const float* key_norm = nullptr;    // [D], or [K*D]
+
+  // Latent attention. R: rotary_dim, C: rank, P: plain_dim, C_q: query_rank. `query` is
+  // [H*(P+R), E], or [H*(P+R), C_q] after query_down.
+  PackedMatrix query_down;             // [C_q, E]
+  PackedMatrix latent, shared_key;     // [C, E], [R, E]
+  std::vector<PackedMatrix> head_key;  // of each head [C, P]: what takes its queries to the latent
+  std::vector<PackedMatrix> head_value;  // of each head [D_v, C]
+  const float* query_down_bias = nullptr;
+  const float* latent_bias = nullptr;
+  const float* shared_key_bias = nullptr;
+  const float* query_down_norm = nullptr;  // [C_q]
+  const float* latent_norm = nullptr;      // [C]
 };
 
 struct FeedForwardWeights {
@@ -26,8 +39,15 @@ struct FeedForwardWeights {
   const float* gate_bias = nullptr;
   const float* up_bias = nullptr;
   const float* down_bias = nullptr;
-  PackedMatrix router;  // [X, E]; experts only, as are the rest
+  PackedMatrix router;                 // [X, E]; experts only, as are the rest
+  const float* router_bias = nullptr;  // [X]
+  const float* choice_bias = nullptr;  // [X]
   std::vector<PackedMatrix> expert_gate, expert_up, expert_down;
+  const float* expert_gate_bias = nullptr;           // [X, F]
+  const float* expert_up_bias = nullptr;             // [X, F]
+  const float* expert_down_bias = nullptr;           // [X, E]
+  PackedMatrix shared_gate, shared_up, shared_down;  // as gate, up and down
+  PackedMatrix shared_router;                        // [1, E]
 };
 
 struct NormWeights {

@@ -42,6 +42,8 @@ bool is_norm(TensorRole role) {
     case TensorRole::kFeedForwardPostNorm:
     case TensorRole::kQueryNorm:
     case TensorRole::kKeyNorm:
+    case TensorRole::kQueryDownNorm:
+    case TensorRole::kLatentNorm:
       return true;
     default:
       return false;

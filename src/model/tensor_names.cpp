@@ -59,6 +59,42 @@ constexpr std::array<Names, kNumTensorRoles> kNames = {{
      "blk.{}.ffn_up_exps.weight"},
     {TensorRole::kExpertDown, "model.layers.{}.mlp.experts.<>.down_proj.weight",
      "blk.{}.ffn_down_exps.weight"},
+    {TensorRole::kSinks, "model.layers.{}.self_attn.sinks", "blk.{}.attn_sinks.weight"},
+    {TensorRole::kQueryDown, "model.layers.{}.self_attn.q_a_proj.weight", "blk.{}.attn_q_a.weight"},
+    {TensorRole::kQueryDownBias, "model.layers.{}.self_attn.q_a_proj.bias", "blk.{}.attn_q_a.bias"},
+    {TensorRole::kQueryDownNorm, "model.layers.{}.self_attn.q_a_layernorm.weight",
+     "blk.{}.attn_q_a_norm.weight"},
+    {TensorRole::kQueryUp, "model.layers.{}.self_attn.q_b_proj.weight", "blk.{}.attn_q_b.weight"},
+    {TensorRole::kLatent, "model.layers.{}.self_attn.kv_a_proj_with_mqa.weight",
+     "blk.{}.attn_kv_a_mqa.weight"},
+    {TensorRole::kLatentBias, "model.layers.{}.self_attn.kv_a_proj_with_mqa.bias",
+     "blk.{}.attn_kv_a_mqa.bias"},
+    {TensorRole::kLatentNorm, "model.layers.{}.self_attn.kv_a_layernorm.weight",
+     "blk.{}.attn_kv_a_norm.weight"},
+    {TensorRole::kSharedKey, "model.layers.{}.self_attn.kv_a_proj_with_mqa.weight",
+     "blk.{}.attn_kv_a_mqa.weight"},
+    {TensorRole::kSharedKeyBias, "model.layers.{}.self_attn.kv_a_proj_with_mqa.bias",
+     "blk.{}.attn_kv_a_mqa.bias"},
+    {TensorRole::kHeadKey, "model.layers.{}.self_attn.kv_b_proj.weight", "blk.{}.attn_k_b.weight"},
+    {TensorRole::kHeadValue, "model.layers.{}.self_attn.kv_b_proj.weight",
+     "blk.{}.attn_v_b.weight"},
+    {TensorRole::kRouterBias, "model.layers.{}.mlp.router.bias", "blk.{}.ffn_gate_inp.bias"},
+    {TensorRole::kChoiceBias, "model.layers.{}.mlp.gate.e_score_correction_bias",
+     "blk.{}.exp_probs_b.bias"},
+    {TensorRole::kExpertGateBias, "model.layers.{}.mlp.experts.gate_up_proj_bias",
+     "blk.{}.ffn_gate_exps.bias"},
+    {TensorRole::kExpertUpBias, "model.layers.{}.mlp.experts.gate_up_proj_bias",
+     "blk.{}.ffn_up_exps.bias"},
+    {TensorRole::kExpertDownBias, "model.layers.{}.mlp.experts.down_proj_bias",
+     "blk.{}.ffn_down_exps.bias"},
+    {TensorRole::kSharedGate, "model.layers.{}.mlp.shared_experts.gate_proj.weight",
+     "blk.{}.ffn_gate_shexp.weight"},
+    {TensorRole::kSharedUp, "model.layers.{}.mlp.shared_experts.up_proj.weight",
+     "blk.{}.ffn_up_shexp.weight"},
+    {TensorRole::kSharedDown, "model.layers.{}.mlp.shared_experts.down_proj.weight",
+     "blk.{}.ffn_down_shexp.weight"},
+    {TensorRole::kSharedRouter, "model.layers.{}.mlp.shared_expert_gate.weight",
+     "blk.{}.ffn_gate_inp_shexp.weight"},
 }};
 
 // What a family keeps elsewhere than most.
@@ -72,6 +108,11 @@ struct Override {
 using Role = TensorRole;
 using Layout = TensorLayout;
 constexpr std::string_view kMixtral = "MixtralForCausalLM";
+constexpr std::string_view kQwen2Moe = "Qwen2MoeForCausalLM";
+constexpr std::string_view kGptOss = "GptOssForCausalLM";
+constexpr std::string_view kExpertsGateUp = "model.layers.{}.mlp.experts.gate_up_proj";
+constexpr std::string_view kExpertsGateUpBias = "model.layers.{}.mlp.experts.gate_up_proj_bias";
+constexpr std::string_view kExpertsDown = "model.layers.{}.mlp.experts.down_proj";
 constexpr std::string_view kGemma2 = "Gemma2ForCausalLM";
 constexpr std::string_view kGemma3 = "Gemma3ForCausalLM";
 constexpr std::string_view kPhi3 = "Phi3ForCausalLM";
@@ -88,6 +129,17 @@ constexpr Override kOverrides[] = {
 
     {kGemma2, Role::kFeedForwardNorm, "model.layers.{}.pre_feedforward_layernorm.weight"},
     {kGemma3, Role::kFeedForwardNorm, "model.layers.{}.pre_feedforward_layernorm.weight"},
+
+    {kQwen2Moe, Role::kSharedGate, "model.layers.{}.mlp.shared_expert.gate_proj.weight"},
+    {kQwen2Moe, Role::kSharedUp, "model.layers.{}.mlp.shared_expert.up_proj.weight"},
+    {kQwen2Moe, Role::kSharedDown, "model.layers.{}.mlp.shared_expert.down_proj.weight"},
+
+    {kGptOss, Role::kRouter, "model.layers.{}.mlp.router.weight"},
+    {kGptOss, Role::kExpertGate, kExpertsGateUp, Layout::kPairedGateUp, true},
+    {kGptOss, Role::kExpertUp, kExpertsGateUp, Layout::kPairedGateUp, true},
+    {kGptOss, Role::kExpertDown, kExpertsDown, Layout::kExperts, true},
+    {kGptOss, Role::kExpertGateBias, kExpertsGateUpBias, Layout::kPairedGateUp},
+    {kGptOss, Role::kExpertUpBias, kExpertsGateUpBias, Layout::kPairedGateUp},
 
     {kPhi3, Role::kQuery, "model.layers.{}.self_attn.qkv_proj.weight", Layout::kStackedQkv},
     {kPhi3, Role::kKey, "model.layers.{}.self_attn.qkv_proj.weight", Layout::kStackedQkv},
@@ -175,6 +227,29 @@ constexpr bool is_in_order() {
 }
 static_assert(is_in_order(), "rows are looked up by role");
 
+}  // namespace
+
+TensorLayout usual_layout(TensorRole role) {
+  switch (role) {
+    case TensorRole::kLatent:
+    case TensorRole::kLatentBias:
+    case TensorRole::kSharedKey:
+    case TensorRole::kSharedKeyBias:
+      return TensorLayout::kLatentRows;
+    case TensorRole::kHeadKey:
+    case TensorRole::kHeadValue:
+      return TensorLayout::kHeadRows;
+    case TensorRole::kExpertGateBias:
+    case TensorRole::kExpertUpBias:
+    case TensorRole::kExpertDownBias:
+      return TensorLayout::kExperts;
+    default:
+      return TensorLayout::kWhole;
+  }
+}
+
+namespace {
+
 void replace(std::string& text, std::string_view mark, std::size_t number) {
   const std::size_t at = text.find(mark);
   if (at != std::string::npos) text.replace(at, mark.size(), std::to_string(number));
@@ -185,7 +260,8 @@ void replace(std::string& text, std::string_view mark, std::size_t number) {
 TensorPlace hugging_face_place(TensorRole role, std::string_view architecture, std::size_t layer,
                                std::size_t expert) {
   std::string_view pattern = kNames[static_cast<std::size_t>(role)].hugging_face;
-  TensorPlace place;
+  TensorPlace place{
+      .name = {}, .layout = usual_layout(role), .is_transposed = role == TensorRole::kHeadKey};
   for (const Override& row : kOverrides) {
     if (row.architecture != architecture || row.role != role) continue;
     pattern = row.hugging_face;

@@ -42,8 +42,29 @@ enum class TensorRole : std::uint8_t {
   kExpertGate,  // one tensor per expert in Hugging Face, one of [X, F, E] for all in GGUF
   kExpertUp,
   kExpertDown,
+  kSinks,
+  kQueryDown,  // latent attention, down to kHeadValue; kQueryUp and kQuery exclude each other
+  kQueryDownBias,
+  kQueryDownNorm,
+  kQueryUp,
+  kLatent,
+  kLatentBias,
+  kLatentNorm,
+  kSharedKey,
+  kSharedKeyBias,
+  kHeadKey,  // one of each head, numbered as experts are
+  kHeadValue,
+  kRouterBias,
+  kChoiceBias,
+  kExpertGateBias,  // of all experts
+  kExpertUpBias,
+  kExpertDownBias,
+  kSharedGate,
+  kSharedUp,
+  kSharedDown,
+  kSharedRouter,
 };
-inline constexpr std::size_t kNumTensorRoles = 32;
+inline constexpr std::size_t kNumTensorRoles = 53;
 
 // Which part of a stored tensor is the one that a role means.
 enum class TensorLayout : std::uint8_t {
@@ -51,6 +72,10 @@ enum class TensorLayout : std::uint8_t {
   kStackedQkv,     // all rows of q, then of k, then of v
   kGroupedQkv,     // for each key/value head: its queries' rows, its key's, its value's
   kStackedGateUp,  // all rows of gate, then of up
+  kLatentRows,     // rows of the latent, then of the shared key
+  kHeadRows,       // for each head: rows of its plain keys, then of its values
+  kExperts,        // the matrix (or vector) of every expert or head
+  kPairedGateUp,   // the same, each one a row of gate, a row of up, and so forth
 };
 
 struct TensorPlace {
@@ -59,6 +84,8 @@ struct TensorPlace {
   bool is_transposed = false;  // a matrix stored as [inputs, outputs]
 };
 
+// Where no family says otherwise.
+TensorLayout usual_layout(TensorRole role);
 // Where a family keeps a tensor: "model.layers.3.self_attn.q_proj.weight" and the like.
 TensorPlace hugging_face_place(TensorRole role, std::string_view architecture,
                                std::size_t layer = 0, std::size_t expert = 0);

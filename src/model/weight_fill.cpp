@@ -132,6 +132,7 @@ PackedMatrix* matrix_place(ModelWeights& weights, const TensorKey& key) {
   FeedForwardWeights& feed_forward = weights.layers[key.layer].feed_forward;
   switch (key.role) {
     case TensorRole::kQuery:
+    case TensorRole::kQueryUp:
       return &attention.query;
     case TensorRole::kKey:
       return &attention.key;
@@ -153,6 +154,24 @@ PackedMatrix* matrix_place(ModelWeights& weights, const TensorKey& key) {
       return &feed_forward.expert_up.at(key.expert);
     case TensorRole::kExpertDown:
       return &feed_forward.expert_down.at(key.expert);
+    case TensorRole::kSharedGate:
+      return &feed_forward.shared_gate;
+    case TensorRole::kSharedUp:
+      return &feed_forward.shared_up;
+    case TensorRole::kSharedDown:
+      return &feed_forward.shared_down;
+    case TensorRole::kSharedRouter:
+      return &feed_forward.shared_router;
+    case TensorRole::kQueryDown:
+      return &attention.query_down;
+    case TensorRole::kLatent:
+      return &attention.latent;
+    case TensorRole::kSharedKey:
+      return &attention.shared_key;
+    case TensorRole::kHeadKey:
+      return &attention.head_key.at(key.expert);
+    case TensorRole::kHeadValue:
+      return &attention.head_value.at(key.expert);
     default:
       return nullptr;
   }
@@ -184,6 +203,28 @@ const float** vector_place(ModelWeights& weights, const TensorKey& key) {
       return &layer.attention.value_bias;
     case TensorRole::kAttentionOutputBias:
       return &layer.attention.output_bias;
+    case TensorRole::kSinks:
+      return &layer.attention.sinks;
+    case TensorRole::kQueryDownBias:
+      return &layer.attention.query_down_bias;
+    case TensorRole::kLatentBias:
+      return &layer.attention.latent_bias;
+    case TensorRole::kSharedKeyBias:
+      return &layer.attention.shared_key_bias;
+    case TensorRole::kQueryDownNorm:
+      return &layer.attention.query_down_norm;
+    case TensorRole::kLatentNorm:
+      return &layer.attention.latent_norm;
+    case TensorRole::kRouterBias:
+      return &layer.feed_forward.router_bias;
+    case TensorRole::kChoiceBias:
+      return &layer.feed_forward.choice_bias;
+    case TensorRole::kExpertGateBias:
+      return &layer.feed_forward.expert_gate_bias;
+    case TensorRole::kExpertUpBias:
+      return &layer.feed_forward.expert_up_bias;
+    case TensorRole::kExpertDownBias:
+      return &layer.feed_forward.expert_down_bias;
     case TensorRole::kQueryNorm:
       return &layer.attention.query_norm;
     case TensorRole::kKeyNorm:
@@ -232,6 +273,10 @@ ModelWeights WeightPlan::bind(std::span<const std::byte> bytes) const {
          {&feed_forward.expert_gate, &feed_forward.expert_up, &feed_forward.expert_down}) {
       experts->resize(num_experts);
     }
+    const AttentionSpec& attention = spec_->layers[i].attention;
+    if (!attention.latent) continue;
+    weights.layers[i].attention.head_key.resize(attention.num_heads);
+    weights.layers[i].attention.head_value.resize(attention.num_heads);
   }
   // Views of matrices are not const; nothing writes through them once they are filled.
   auto* data = const_cast<std::byte*>(bytes.data());

@@ -69,6 +69,7 @@ std::optional<WeightFormat> WeightPlan::wanted_format(const TensorKey& key,
   std::optional<WeightFormat> asked;
   switch (key.role) {
     case TensorRole::kRouter:
+    case TensorRole::kSharedRouter:
       // It decides where tokens go and is tiny: it keeps the checkpoint's precision.
       return std::nullopt;
     case TensorRole::kEmbedding:
@@ -83,12 +84,15 @@ std::optional<WeightFormat> WeightPlan::wanted_format(const TensorKey& key,
       break;
     case TensorRole::kDown:
     case TensorRole::kExpertDown:
+    case TensorRole::kSharedDown:
       asked = formats.feed_forward_out;
       break;
     case TensorRole::kGate:
     case TensorRole::kUp:
     case TensorRole::kExpertGate:
     case TensorRole::kExpertUp:
+    case TensorRole::kSharedGate:
+    case TensorRole::kSharedUp:
       asked = formats.feed_forward_in;
       break;
     default:
