@@ -47,7 +47,8 @@ class FixedRunner final : public ModelRunner {
   }
 };
 
-// All sequences decode; blocks of 16, so one in sixteen takes a new one in each step.
+// All sequences decode, in two classes; blocks of 16, so one in sixteen takes a new one, and
+// publishes the one before to the prefix index, in each step.
 void BM_DecodeStep(benchmark::State& state) {
   const auto num_sequences = static_cast<std::size_t>(state.range(0));
   constexpr std::size_t kPrompt = 64;
@@ -59,7 +60,10 @@ void BM_DecodeStep(benchmark::State& state) {
                        .step_tokens_max = 2 * num_sequences + kPrompt,
                        .chunk_tokens_max = kPrompt,
                        .block_tokens = 16};
-  options.vocabulary = 2;
+  for (ServiceClass& service_class : options.scheduler.classes) {
+    service_class.queued_requests_max = num_sequences;
+  }
+  options.vocabulary = num_sequences + 1;
   options.context_tokens = tokens_max + kPrompt;
   BlockPool pool(static_cast<std::uint32_t>(num_sequences * (tokens_max / 16 + 8)));
   FixedRunner runner;
@@ -68,8 +72,9 @@ void BM_DecodeStep(benchmark::State& state) {
   std::vector<TokenStream> streams;
   for (std::size_t i = 0; i < num_sequences; ++i) {
     Request request;
-    request.prompt.assign(kPrompt, 1);
+    request.prompt.assign(kPrompt, static_cast<TokenId>(i));
     request.max_tokens = tokens_max;
+    request.service_class.index = i % 2;
     streams.push_back(MUST(engine->submit(std::move(request))));
   }
   while (engine->scheduler().num_running() < num_sequences) engine->step();

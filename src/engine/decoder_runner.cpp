@@ -2,6 +2,7 @@
 #include "engine/decoder_runner.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <string>
 
@@ -67,6 +68,7 @@ std::uint64_t DecoderRunner::scratch_bytes(std::size_t vocabulary, std::size_t n
 
 Status DecoderRunner::run(const StepPlan& plan, StepResult& result) {
   CHECK(result.samples.size() == plan.chunks.size());
+  for (const BlockCopy& copy : plan.copies) copy_block(copy);
   pack(plan);
   const ForwardBatch forward_batch = batch();
   run_step(context_, [&](KernelContext& context) {
@@ -74,6 +76,14 @@ Status DecoderRunner::run(const StepPlan& plan, StepResult& result) {
     if (!sampled_chunks_.empty()) sample_rows(plan, output.logits, context, result);
   });
   return Ok{};
+}
+
+void DecoderRunner::copy_block(const BlockCopy& copy) {
+  for (const KvLayerView& layer : cache_.layers) {
+    CHECK(copy.from.index < layer.num_blocks);
+    CHECK(copy.to.index < layer.num_blocks);
+    std::memcpy(layer.head(copy.to.index, 0), layer.head(copy.from.index, 0), layer.block_bytes());
+  }
 }
 
 void DecoderRunner::pack(const StepPlan& plan) {
@@ -129,8 +139,9 @@ void DecoderRunner::sample_rows(const StepPlan& plan, ConstTensorView logits,
     const std::size_t chunk = sampled_chunks_[row];
     const Sequence& sequence = *plan.chunks[chunk].sequence;
     const std::span<const float> values(logits.row<float>(row), logits.row_elements());
-    result.samples[chunk] = samplers_[context.rank()].sample(
-        values, sequence.request, sequence.tokens, result.top_space(chunk));
+    result.samples[chunk] =
+        samplers_[context.rank()].sample(values, sequence.request, sequence.tokens,
+                                         result.top_space(chunk), sequence.constraint.get());
   }
 }
 

@@ -38,6 +38,7 @@ class DecoderRunner final : public ModelRunner {
   DecoderRunner(Decoder& decoder, KernelContext& context, const KvCache& cache,
                 const SchedulerOptions& options);
 
+  void copy_block(const BlockCopy& copy);
   void pack(const StepPlan& plan);
   void pack_chunk(const PlannedChunk& chunk, std::size_t index);
   ForwardBatch batch() const;

@@ -11,6 +11,9 @@
 namespace millrace {
 namespace {
 
+// What a further choice counts for in its queue: it computes the last token of the prompt.
+constexpr std::size_t kFollowerTokens = 1;
+
 RequestLimits limits_of(const EngineOptions& options, const BlockPool& pool) {
   return {.vocabulary = options.vocabulary,
           .context_tokens = options.context_tokens,
@@ -62,34 +65,75 @@ RequestLimits Engine::request_limits(ClassId id) const {
 }
 
 Result<TokenStream> Engine::submit(Request request) {
-  request.id = RequestId{num_submitted_.fetch_add(1, std::memory_order_relaxed) + 1};
+  std::vector<TokenStream> streams = TRY(submit_choices(std::move(request), 1));
+  return std::move(streams.front());
+}
+
+Result<std::vector<TokenStream>> Engine::submit_choices(Request request, std::size_t num_choices) {
+  if (num_choices == 0 || num_choices > kChoicesMax) {
+    return Error{ErrorCode::kInvalidArgument, "number of choices is " +
+                                                  std::to_string(num_choices) + ", expected 1 to " +
+                                                  std::to_string(kChoicesMax)};
+  }
   const RequestLimits limits = request_limits(request.service_class);
+  request.id = RequestId{num_submitted_.fetch_add(num_choices, std::memory_order_relaxed) + 1};
   request = TRY(checked_request(std::move(request), limits));
   // A request without a seed of its own still gets one that is fixed from here on.
   if (!request.sampling.seed) request.sampling.seed = mix64(options_.seed + request.id.value);
-  const ClassId class_id = request.service_class;
-  const std::size_t num_prompt = request.prompt.size();
   const TimePoint now = clock_.now();
-  std::optional<Duration> time_left;
-  if (request.deadline) time_left = *request.deadline - now;
-  TRY(admission_.try_enter(class_id, num_prompt, time_left));
-  const std::size_t num_requests_max = options_.scheduler.num_requests_max;
-  if (num_live_.fetch_add(1, std::memory_order_relaxed) >= num_requests_max) {
-    num_live_.fetch_sub(1, std::memory_order_relaxed);
-    admission_.leave(class_id, num_prompt);
-    return Error{ErrorCode::kResourceExhausted, "the engine is busy with " +
-                                                    std::to_string(num_requests_max) +
-                                                    " requests, the most that it takes"};
+  TRY(enter(request, num_choices, now));
+
+  Submission submission;
+  std::vector<TokenStream> streams;
+  for (std::size_t i = 0; i < num_choices; ++i) {
+    Request choice = request;
+    choice.id.value += i;
+    if (i > 0) choice.sampling.seed = mix64(*request.sampling.seed + i);
+    auto stream = std::make_shared<StreamState>(choice, num_cancels_);
+    auto sequence =
+        std::make_unique<Sequence>(std::move(choice), options_.scheduler.block_tokens, now);
+    if (i > 0) sequence->num_queued_tokens = kFollowerTokens;
+    streams.emplace_back(stream);
+    submission.choices.push_back({std::move(sequence), std::move(stream)});
   }
-  auto stream = std::make_shared<StreamState>(request, num_cancels_);
-  auto sequence =
-      std::make_unique<Sequence>(std::move(request), options_.scheduler.block_tokens, now);
-  if (!inbox_.try_push(Submission{std::move(sequence), stream})) {
-    num_live_.fetch_sub(1, std::memory_order_relaxed);
-    admission_.leave(class_id, num_prompt);
+  if (!inbox_.try_push(std::move(submission))) {
+    leave(request, num_choices);
     return Error{ErrorCode::kUnavailable, "the engine is shutting down"};
   }
-  return TokenStream(std::move(stream));
+  return streams;
+}
+
+// Counts the choices among the live and the waiting ones, all or none.
+Status Engine::enter(const Request& request, std::size_t num_choices, TimePoint now) {
+  std::optional<Duration> time_left;
+  if (request.deadline) time_left = *request.deadline - now;
+  const std::size_t num_requests_max = options_.scheduler.num_requests_max;
+  const std::size_t num_before = num_live_.fetch_add(num_choices, std::memory_order_relaxed);
+  if (num_before + num_choices > num_requests_max) {
+    num_live_.fetch_sub(num_choices, std::memory_order_relaxed);
+    return Error{ErrorCode::kResourceExhausted,
+                 "the engine is busy with " + std::to_string(num_before) + " requests, " +
+                     std::to_string(num_requests_max) + " are the most that it takes"};
+  }
+  const ClassId id = request.service_class;
+  for (std::size_t i = 0; i < num_choices; ++i) {
+    const std::size_t num_tokens = i == 0 ? request.prompt.size() : kFollowerTokens;
+    const Status status = admission_.try_enter(id, num_tokens, time_left);
+    if (status.ok()) continue;
+    num_live_.fetch_sub(num_choices, std::memory_order_relaxed);
+    for (std::size_t j = 0; j < i; ++j) {
+      admission_.leave(id, j == 0 ? request.prompt.size() : kFollowerTokens);
+    }
+    return status;
+  }
+  return Ok{};
+}
+
+void Engine::leave(const Request& request, std::size_t num_choices) {
+  num_live_.fetch_sub(num_choices, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < num_choices; ++i) {
+    admission_.leave(request.service_class, i == 0 ? request.prompt.size() : kFollowerTokens);
+  }
 }
 
 void Engine::start() {
@@ -125,13 +169,22 @@ bool Engine::step() {
 }
 
 void Engine::accept(Submission submission) {
-  const SequenceId id = scheduler_.submit(std::move(submission.sequence));
+  std::optional<SequenceId> leader;
+  for (Choice& choice : submission.choices) {
+    const SequenceId id = accept_choice(std::move(choice), leader);
+    if (!leader) leader = id;
+  }
+}
+
+SequenceId Engine::accept_choice(Choice choice, std::optional<SequenceId> leader) {
+  const SequenceId id = scheduler_.submit(std::move(choice.sequence), leader);
   CHECK(streams_[id.index] == nullptr);
   // Its cancellation may have been counted before anybody could look for it here.
-  if (submission.stream->is_cancelled()) {
+  if (choice.stream->is_cancelled()) {
     scheduler_.cancel(id, {.reason = FinishReason::kCancelled});
   }
-  streams_[id.index] = std::move(submission.stream);
+  streams_[id.index] = std::move(choice.stream);
+  return id;
 }
 
 void Engine::read_cancellations() {
@@ -163,11 +216,11 @@ void Engine::run_plan(const StepPlan& plan) {
 void Engine::leave_queue() {
   const StepEvents& events = scheduler_.events();
   for (const Sequence* sequence : events.started) {
-    admission_.leave(sequence->request.service_class, sequence->num_prompt());
+    admission_.leave(sequence->request.service_class, sequence->num_queued_tokens);
   }
   for (const std::unique_ptr<Sequence>& sequence : events.finished) {
     if (sequence->num_cached) continue;  // It has started.
-    admission_.leave(sequence->request.service_class, sequence->num_prompt());
+    admission_.leave(sequence->request.service_class, sequence->num_queued_tokens);
   }
   for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
     admission_.note_pace(ClassId{i}, scheduler_.class_status(ClassId{i}).start_tokens_per_second);

@@ -52,6 +52,9 @@ class Engine {
   // never run; kResourceExhausted when too many are live, its class's queue is full, or its wait
   // would be too long, see Admission; kUnavailable after shutdown.
   Result<TokenStream> submit(Request request);
+  // The same for so many answers to one prompt, 1 to kChoicesMax, which is computed once: a stream
+  // each, all or none. Answer i > 0 draws from a seed of its own, made from the request's and i.
+  Result<std::vector<TokenStream>> submit_choices(Request request, std::size_t num_choices);
 
   // Runs the loop on a thread of its own until shutdown.
   void start();
@@ -69,14 +72,20 @@ class Engine {
   RequestLimits request_limits(ClassId id) const;
 
  private:
-  struct Submission {
+  struct Choice {
     std::unique_ptr<Sequence> sequence;
     std::shared_ptr<StreamState> stream;  // shared with the client's TokenStream
+  };
+  struct Submission {
+    std::vector<Choice> choices;  // of one request; at least one
   };
 
   Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runner, const Clock& clock);
   void run_loop();
+  Status enter(const Request& request, std::size_t num_choices, TimePoint now);
+  void leave(const Request& request, std::size_t num_choices);
   void accept(Submission submission);
+  SequenceId accept_choice(Choice choice, std::optional<SequenceId> leader);
   void read_cancellations();
   void run_plan(const StepPlan& plan);
   void emit();

@@ -12,9 +12,9 @@ class ModelRunner {
  public:
   virtual ~ModelRunner() = default;
 
-  // Stores keys and values of every planned token in its slot, and draws a token for each chunk
-  // that samples. `result` has been reset to the plan's chunks. An error means that nothing of the
-  // step can be relied on: every sequence in the plan ends with it.
+  // Copies the plan's blocks, then stores keys and values of every planned token in its slot, and
+  // draws a token for each chunk that samples. `result` has been reset to the plan's chunks. An
+  // error means that nothing of the step can be relied on: every sequence in the plan ends with it.
   virtual Status run(const StepPlan& plan, StepResult& result) = 0;
 };
 

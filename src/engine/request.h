@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "base/token_id.h"
+#include "engine/logit_constraint.h"
 #include "engine/sampling_params.h"
 #include "engine/service_class.h"
 #include "memory/prefix_index.h"
@@ -33,7 +35,12 @@ struct Request {
   ClassId service_class;
   // Its cached keys and values are shared with requests of the same salt only.
   PrefixSalt salt;
+  // Tokens that may come, in its first state. Shared because it never changes: sequences fork it.
+  std::shared_ptr<const LogitConstraint> constraint;
 };
+
+// Choices of one request at most; OpenAI's limit.
+inline constexpr std::size_t kChoicesMax = 128;
 
 inline constexpr std::size_t kStopIdsMax = 256;
 

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "base/checked.h"
 #include "base/random.h"
 #include "engine/logit_math.h"
 
@@ -18,6 +19,7 @@ namespace {
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr std::uint32_t kSeenBit = 1u << 31;  // above any count of tokens
 constexpr std::size_t kDrawBlock = 512;
+constexpr std::size_t kMaskBits = 32;
 
 bool changes_logits(const Request& request, std::size_t num_generated) {
   const SamplingParams& params = request.sampling;
@@ -53,18 +55,23 @@ struct HeavierFirst {
 }  // namespace
 
 Sampler::Sampler(std::size_t vocabulary)
-    : scores_(vocabulary), weights_(vocabulary), seen_(vocabulary, 0) {
+    : scores_(vocabulary),
+      weights_(vocabulary),
+      seen_(vocabulary, 0),
+      allowed_(ceil_div(vocabulary, kMaskBits)) {
   CHECK(vocabulary > 0);
   candidates_.reserve(vocabulary);
 }
 
 std::uint64_t Sampler::scratch_bytes(std::size_t vocabulary) {
   return std::uint64_t{vocabulary} *
-         (2 * sizeof(float) + sizeof(std::uint32_t) + sizeof(Candidate));
+             (2 * sizeof(float) + sizeof(std::uint32_t) + sizeof(Candidate)) +
+         ceil_div(vocabulary, kMaskBits) * sizeof(std::uint32_t);
 }
 
 SampledToken Sampler::sample(std::span<const float> logits, const Request& request,
-                             std::span<const TokenId> tokens, std::span<TokenLogprob> top) {
+                             std::span<const TokenId> tokens, std::span<TokenLogprob> top,
+                             const LogitConstraint* constraint) {
   CHECK(logits.size() == scores_.size());
   CHECK(tokens.size() >= request.prompt.size());
   const SamplingParams& params = request.sampling;
@@ -72,11 +79,13 @@ SampledToken Sampler::sample(std::span<const float> logits, const Request& reque
   if (!raw_peak) return {.outcome = SampleOutcome::kBadLogits};
 
   LogitPeak peak = *raw_peak;
-  const bool is_changed = changes_logits(request, tokens.size() - request.prompt.size());
+  const bool is_changed =
+      constraint != nullptr || changes_logits(request, tokens.size() - request.prompt.size());
   std::span<const float> scores = logits;
   if (is_changed) {
     std::copy(logits.begin(), logits.end(), scores_.begin());
     process(request, tokens);
+    if (constraint != nullptr) apply_constraint(*constraint);
     const std::optional<LogitPeak> processed = find_peak(scores_);
     if (!processed) return {.outcome = SampleOutcome::kNoCandidate};
     peak = *processed;
@@ -93,6 +102,16 @@ SampledToken Sampler::sample(std::span<const float> logits, const Request& reque
     if (sampled.num_top > 0) find_top(logits, log_sum, top.first(sampled.num_top));
   }
   return sampled;
+}
+
+// Last, so that no bias brings back what the grammar forbids.
+void Sampler::apply_constraint(const LogitConstraint& constraint) {
+  std::fill(allowed_.begin(), allowed_.end(), ~std::uint32_t{0});
+  constraint.mask(allowed_);
+  for (std::size_t i = 0; i < scores_.size(); ++i) {
+    const bool is_allowed = (allowed_[i / kMaskBits] >> (i % kMaskBits) & 1u) != 0;
+    if (!is_allowed) scores_[i] = kMinusInfinity;
+  }
 }
 
 void Sampler::process(const Request& request, std::span<const TokenId> tokens) {

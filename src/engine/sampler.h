@@ -41,8 +41,10 @@ class Sampler {
   // `logits` [V]; `tokens` the prompt and what was generated, whose number is the position that is
   // drawn. The request has passed checked_request and has a seed. Alternatives go to `top`, which
   // has room for kTopLogprobsMax.
+  // A constraint, where there is one, leaves the tokens that it allows.
   SampledToken sample(std::span<const float> logits, const Request& request,
-                      std::span<const TokenId> tokens, std::span<TokenLogprob> top);
+                      std::span<const TokenId> tokens, std::span<TokenLogprob> top,
+                      const LogitConstraint* constraint = nullptr);
 
   // Bytes of scratch that a sampler for such a vocabulary holds.
   static std::uint64_t scratch_bytes(std::size_t vocabulary);
@@ -54,6 +56,7 @@ class Sampler {
   };
 
   void process(const Request& request, std::span<const TokenId> tokens);
+  void apply_constraint(const LogitConstraint& constraint);
   void penalize(const Request& request, std::span<const TokenId> tokens);
   TokenId draw(std::span<const float> scores, float max, const SamplingParams& params,
                std::size_t position);
@@ -62,10 +65,11 @@ class Sampler {
   double collect_candidates(const SamplingParams& params);
   double keep_top_p(double mass);
 
-  std::vector<float> scores_;          // [V] processed logits
-  std::vector<float> weights_;         // [V] exp((score - max) / temperature)
-  std::vector<std::uint32_t> seen_;    // [V] zero between calls
-  std::vector<Candidate> candidates_;  // up to V
+  std::vector<float> scores_;           // [V] processed logits
+  std::vector<float> weights_;          // [V] exp((score - max) / temperature)
+  std::vector<std::uint32_t> seen_;     // [V] zero between calls
+  std::vector<std::uint32_t> allowed_;  // a bit per token
+  std::vector<Candidate> candidates_;   // up to V
 };
 
 }  // namespace millrace

@@ -22,7 +22,7 @@ Error sampling_error(SampleOutcome outcome, std::size_t num_tokens) {
     return {ErrorCode::kUnavailable, "the model gave logits that are not finite after " + after};
   }
   return {ErrorCode::kInvalidArgument,
-          "logit_bias and min_tokens leave no token to draw after " + after};
+          "logit_bias, min_tokens and constraint leave no token to draw after " + after};
 }
 
 }  // namespace
@@ -48,6 +48,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
   running_.reserve(options.num_sequences_max);
   plan_.chunks.reserve(options.num_sequences_max);
   plan_.preempted.reserve(options.num_sequences_max);
+  plan_.copies.reserve(options.num_sequences_max);
   events_.tokens.reserve(options.num_sequences_max);
   events_.started.reserve(options.num_sequences_max);
   events_.finished.reserve(options.num_requests_max);
@@ -57,7 +58,7 @@ Scheduler::~Scheduler() {
   for (Sequence* sequence : running_) index_.release_all(sequence->blocks);
 }
 
-SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence) {
+SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<SequenceId> leader) {
   CHECK(sequence != nullptr);
   CHECK(!free_ids_.empty());
   CHECK(sequence->num_computed == 0);
@@ -76,7 +77,18 @@ SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence) {
   if (const auto deadline = sequence->request.deadline) {
     earliest_deadline_ = std::min(earliest_deadline_.value_or(*deadline), *deadline);
   }
-  state_of(*sequence).waiting.insert(*sequence);
+  if (leader) {
+    sequence->leader = by_id_[leader->index].get();
+    CHECK(sequence->leader != nullptr);
+    CHECK(sequence->leader->request.service_class == class_id);
+    CHECK(sequence->leader->num_prompt() == sequence->num_prompt());
+    ++sequence->leader->num_followers;
+    sequence->leader->has_parked_followers = true;
+    sequence->is_parked = true;
+    ++num_parked_;
+  } else {
+    state_of(*sequence).waiting.insert(*sequence);
+  }
   by_id_[id.index] = std::move(sequence);
   ++num_live_;
   return id;
@@ -130,6 +142,15 @@ void Scheduler::expire(TimePoint now) {
 
 void Scheduler::collect_finished() {
   if (num_finishing_ == 0) return;
+  const std::size_t num_before = events_.finished.size();
+  retire_finished();
+  CHECK(num_finishing_ == 0);
+  for (std::size_t i = num_before; i < events_.finished.size(); ++i) {
+    unpark_followers(*events_.finished[i]);
+  }
+}
+
+void Scheduler::retire_finished() {
   std::size_t num_kept = 0;
   for (Sequence* sequence : running_) {
     if (sequence->finish) {
@@ -140,6 +161,11 @@ void Scheduler::collect_finished() {
   }
   running_.resize(num_kept);
   if (num_finishing_ == 0) return;
+  if (num_parked_ > 0) {
+    for (const std::unique_ptr<Sequence>& sequence : by_id_) {
+      if (sequence != nullptr && sequence->is_parked && sequence->finish) retire(*sequence);
+    }
+  }
   for (ClassState& state : classes_) {
     for (Sequence* sequence : state.waiting.sequences()) {
       if (sequence->finish) retire(*sequence);
@@ -147,13 +173,15 @@ void Scheduler::collect_finished() {
     // What they point to is kept in events_ until it is cleared.
     state.waiting.erase_finished();
   }
-  CHECK(num_finishing_ == 0);
 }
 
 // The caller drops it from where it ran or waited.
 void Scheduler::retire(Sequence& sequence) {
   if (sequence.is_running) give_back(sequence);
   if (elder_ == &sequence) elder_ = nullptr;
+  if (sequence.leader != nullptr) --sequence.leader->num_followers;
+  if (sequence.is_parked) --num_parked_;
+  sequence.is_parked = false;
   CHECK(num_finishing_ > 0);
   --num_finishing_;
   --num_live_;
@@ -196,6 +224,10 @@ void Scheduler::apply(const StepResult& result) {
     CHECK(sequence.num_computed == chunk.num_computed);
     sequence.num_computed += chunk.num_tokens;
     publish(sequence);
+    // A follower computes the last token of the prompt itself, for its logits.
+    if (sequence.has_parked_followers && sequence.num_computed + 1 >= sequence.num_prompt()) {
+      unpark_followers(sequence);
+    }
     if (chunk.samples) take_token(sequence, i, result.samples[i]);
   }
   collect_finished();
@@ -211,6 +243,20 @@ void Scheduler::publish(Sequence& sequence) {
   for (; sequence.num_published < num_full; ++sequence.num_published) {
     index_.publish(sequence.prefix_key(), sequence.num_published, service_class.cache_priority,
                    sequence.blocks);
+  }
+}
+
+// Its followers may start; when it has ended they forget it.
+void Scheduler::unpark_followers(Sequence& leader) {
+  if (leader.num_followers == 0) return;
+  leader.has_parked_followers = false;
+  for (const std::unique_ptr<Sequence>& sequence : by_id_) {
+    if (sequence == nullptr || sequence->leader != &leader) continue;
+    if (leader.finish) sequence->leader = nullptr;
+    if (!sequence->is_parked || sequence->finish) continue;
+    sequence->is_parked = false;
+    --num_parked_;
+    state_of(*sequence).waiting.insert(*sequence);
   }
 }
 
@@ -231,6 +277,7 @@ void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledT
     return;
   }
   sequence.tokens.push_back(sample.token);
+  if (sequence.constraint != nullptr) sequence.constraint->advance(sample.token);
   events_.tokens.push_back({&sequence, chunk});
   if (sequence.num_generated() == *request.max_tokens) {
     end(sequence, {.reason = FinishReason::kLength});
@@ -301,7 +348,7 @@ void Scheduler::check_invariants() const {
       CHECK(j == 0 || waiting[j]->goes_before(*waiting[j - 1]));
     }
   }
-  CHECK(num_waiting + running_.size() == num_live_);
+  CHECK(num_waiting + running_.size() + num_parked_ == num_live_);
   CHECK(num_live_ + free_ids_.size() + events_.finished.size() == options_.num_requests_max);
   // Every reference is a table's or the index's: no leak, and no block in two hands unknown.
   for (std::uint32_t i = 0; i < pool_.num_blocks(); ++i) {

@@ -70,7 +70,10 @@ class Scheduler {
 
   // Queues a sequence; fewer than num_requests_max are live, and it fits the cache when alone and
   // the cap of its class.
-  SequenceId submit(std::unique_ptr<Sequence> sequence);
+  // With a leader, which has the same prompt, class and salt and is live: the sequence is parked
+  // until the leader has computed the prompt or ended, then shares its blocks.
+  SequenceId submit(std::unique_ptr<Sequence> sequence,
+                    std::optional<SequenceId> leader = std::nullopt);
   // The sequence ends with `finish` at the next plan, unless it has ended already.
   void cancel(SequenceId id, Finish finish);
 
@@ -98,7 +101,7 @@ class Scheduler {
   ClassStatus class_status(ClassId id) const;
   std::size_t num_live() const { return num_live_; }
   std::size_t num_running() const { return running_.size(); }
-  std::size_t num_waiting() const { return num_live_ - running_.size(); }
+  std::size_t num_waiting() const { return num_live_ - running_.size(); }  // parked ones too
 
   // O(blocks + live): order, counts, and that every reference to a block is accounted for.
   void check_invariants() const;
@@ -124,8 +127,10 @@ class Scheduler {
   void end(Sequence& sequence, Finish finish);
   void expire(TimePoint now);
   void collect_finished();
+  void retire_finished();
   void retire(Sequence& sequence);
   void publish(Sequence& sequence);
+  void unpark_followers(Sequence& leader);
   void take_token(Sequence& sequence, std::size_t chunk, const SampledToken& sample);
 
   // scheduler_plan.cpp: who gets what.
@@ -151,6 +156,8 @@ class Scheduler {
   void reclaim();
   Denial start_denial(const Sequence& sequence) const;
   void start(Sequence& sequence);
+  void attach_prefix(Sequence& sequence);
+  void copy_last_block(Sequence& sequence);
   void extend(Sequence& sequence, std::size_t num_blocks);
   void give_back(Sequence& sequence);
   std::size_t blocks_wanted(const Sequence& sequence) const;
@@ -173,6 +180,7 @@ class Scheduler {
   Sequence* elder_ = nullptr;
   std::vector<std::size_t> elders_passed_max_;  // by class
   std::size_t num_live_ = 0;
+  std::size_t num_parked_ = 0;
   std::uint64_t num_arrivals_ = 0;
   std::size_t num_finishing_ = 0;               // live ones whose finish is set
   std::optional<TimePoint> earliest_deadline_;  // of the live ones, or earlier

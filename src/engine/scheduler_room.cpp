@@ -88,20 +88,42 @@ void Scheduler::start(Sequence& sequence) {
   running_.push_back(&sequence);
   ++state.num_running;
   sequence.is_running = true;
-  if (options_.prefix_reuse == PrefixReuse::kOn) {
-    // At least one token is computed, for its logits.
-    const std::size_t num_cached = index_.attach(
-        sequence.prefix_key(), (sequence.num_tokens() - 1) / options_.block_tokens,
-        options_.classes[sequence.request.service_class.index].cache_priority, sequence.blocks);
-    state.num_blocks += num_cached;
-    sequence.num_published = num_cached;
-    sequence.num_computed = num_cached * options_.block_tokens;
-    state.counts.num_cached_tokens += sequence.num_computed;
-  }
+  if (options_.prefix_reuse == PrefixReuse::kOn) attach_prefix(sequence);
   if (sequence.num_cached) return;  // It ran before.
   sequence.num_cached = sequence.num_computed;
-  state.start_pace.add(sequence.num_prompt(), Duration{0});
+  state.start_pace.add(sequence.num_queued_tokens, Duration{0});
   events_.started.push_back(&sequence);
+}
+
+void Scheduler::attach_prefix(Sequence& sequence) {
+  ClassState& state = state_of(sequence);
+  // At least one token is computed, for its logits.
+  const std::size_t num_cached = index_.attach(
+      sequence.prefix_key(), (sequence.num_tokens() - 1) / options_.block_tokens,
+      options_.classes[sequence.request.service_class.index].cache_priority, sequence.blocks);
+  state.num_blocks += num_cached;
+  sequence.num_published = num_cached;
+  sequence.num_computed = num_cached * options_.block_tokens;
+  copy_last_block(sequence);
+  state.counts.num_cached_tokens += sequence.num_computed;
+}
+
+// Of the prompt, which ends inside a block: a follower copies what its leader computed of it. The
+// leader writes behind the prompt only, so a step may do both.
+void Scheduler::copy_last_block(Sequence& sequence) {
+  const Sequence* leader = sequence.leader;
+  if (leader == nullptr || !leader->is_running || sequence.num_generated() > 0) return;
+  const std::size_t num_wanted = sequence.num_prompt() - 1;
+  const std::size_t last = num_wanted / options_.block_tokens;
+  const bool has_rest =
+      sequence.num_computed == last * options_.block_tokens && num_wanted > sequence.num_computed;
+  if (!has_rest || leader->num_computed < num_wanted || index_.num_available() == 0) return;
+  const std::optional<std::uint32_t> blocks_max =
+      options_.classes[sequence.request.service_class.index].blocks_max;
+  if (blocks_max && state_of(sequence).num_blocks >= *blocks_max) return;
+  extend(sequence, last + 1);
+  plan_.copies.push_back({leader->blocks.blocks()[last], sequence.blocks.blocks()[last]});
+  sequence.num_computed = num_wanted;
 }
 
 // Blocks beyond those it has, for what it computes in this step whatever happens.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -24,27 +25,37 @@ struct Sequence {
   Sequence(Request asked, std::size_t block_tokens, TimePoint when)
       : request(std::move(asked)),
         submitted(when),
+        num_queued_tokens(request.prompt.size()),
         blocks(blocks_for_tokens(cache_tokens_max(request), block_tokens)) {
     const std::size_t num_tokens_max = request.prompt.size() + *request.max_tokens;
     tokens.reserve(num_tokens_max);
     tokens.assign(request.prompt.begin(), request.prompt.end());
     prefix_hashes.reserve(num_tokens_max / block_tokens);
     extend_prefix_hashes(request.salt, tokens, block_tokens, prefix_hashes);
+    if (request.constraint != nullptr) constraint = request.constraint->fork();
   }
 
   const Request request;
   const TimePoint submitted;
-  std::vector<TokenId> tokens;  // the prompt, then what was generated
+  std::size_t num_queued_tokens = 0;  // that it counts for until it runs, see Admission
+  std::vector<TokenId> tokens;        // the prompt, then what was generated
   std::size_t num_computed = 0;
   BlockTable blocks;
   std::vector<std::uint64_t> prefix_hashes;  // of the full blocks of `tokens`
   std::size_t num_published = 0;             // of its blocks, the first that the index knows
+  std::unique_ptr<LogitConstraint> constraint;
 
   SequenceId id;              // below num_requests_max; free again when the sequence has ended
   std::uint64_t arrival = 0;  // rises with each submission; breaks ties of start_by
   // When it should run to keep its class's or its own time; the earliest goes first in its class.
   TimePoint start_by{};
   bool is_running = false;
+  // Another choice of the same request, whose prompt this one shares: while it computes that, this
+  // one is parked; null when it has ended or there is none.
+  Sequence* leader = nullptr;
+  std::size_t num_followers = 0;  // live sequences whose leader this is
+  bool has_parked_followers = false;
+  bool is_parked = false;
   std::size_t num_preemptions = 0;
   std::optional<std::size_t> num_cached;  // tokens found in the cache when it first ran
   std::optional<Finish> finish;           // set once, when the end is known

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/token_id.h"
 #include "engine/sampling_params.h"
 #include "engine/sequence.h"
@@ -24,7 +25,14 @@ struct PlannedChunk {
   bool samples = false;  // it reaches the last known token, so the next one is drawn
 };
 
+// All slots of a block, over all layers.
+struct BlockCopy {
+  BlockId from;
+  BlockId to;
+};
+
 struct StepPlan {
+  std::vector<BlockCopy> copies;           // done before the chunks, in this order
   std::vector<PlannedChunk> chunks;        // decodes, then chunks of prompts as they were dealt
   std::vector<const Sequence*> preempted;  // lost their blocks to others; wait again
   StepShape shape;                         // of all chunks
@@ -32,6 +40,7 @@ struct StepPlan {
   std::size_t num_samples = 0;             // chunks that draw a token
 
   void clear() {
+    copies.clear();
     chunks.clear();
     preempted.clear();
     shape = {};

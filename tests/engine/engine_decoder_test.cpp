@@ -34,11 +34,16 @@ struct Bench {
     engine = MUST(Engine::create(options, pool, *runner, clock));
   }
 
-  std::vector<Answer> answer(const std::vector<Request>& requests) {
+  std::vector<Answer> answer(const std::vector<Request>& requests, std::size_t num_choices = 1) {
     std::vector<TokenStream> streams;
-    for (const Request& request : requests) streams.push_back(MUST(engine->submit(request)));
+    for (const Request& request : requests) {
+      for (TokenStream& stream : MUST(engine->submit_choices(request, num_choices))) {
+        streams.push_back(std::move(stream));
+      }
+    }
     while (engine->step()) {
       num_preemptions += engine->scheduler().last_plan().preempted.size();
+      num_copies += engine->scheduler().last_plan().copies.size();
     }
     engine->scheduler().check_invariants();
     std::vector<Answer> answers;
@@ -62,6 +67,7 @@ struct Bench {
   std::unique_ptr<Engine> engine;
   std::size_t num_preemptions = 0;
   std::size_t num_cached = 0;
+  std::size_t num_copies = 0;
 };
 
 std::vector<Request> draw_requests(std::uint64_t seed, std::size_t vocabulary) {
@@ -155,9 +161,86 @@ TEST_P(EngineOnDecoder, ReusedPrefixesChangeNoBit) {
   }
 }
 
+// Every choice is what a request with its seed gets alone, although the prompt is computed once and
+// its last block copied.
+TEST_P(EngineOnDecoder, ChoicesShareTheirPromptAndChangeNoBit) {
+  constexpr std::size_t kChoices = 3;
+  for (const DType kv_dtype : {DType::kF16, DType::kI8}) {
+    Bench solo(GetParam(), {.num_threads = 1, .kv_dtype = kv_dtype},
+               {.num_sequences_max = 1, .prefix_reuse = PrefixReuse::kOff});
+    Bench crowd(
+        GetParam(), {.num_threads = 1, .kv_dtype = kv_dtype, .block_tokens = 8, .num_blocks = 30},
+        {.num_sequences_max = 6, .step_tokens_max = 40, .chunk_tokens_max = 11, .block_tokens = 8});
+    std::vector<Request> requests = draw_requests(9, solo.model->spec().vocabulary);
+    requests.resize(3);
+    const std::vector<Answer> found = crowd.answer(requests, kChoices);
+    std::size_t at = 0;
+    for (const Request& request : requests) {
+      for (std::size_t i = 0; i < kChoices; ++i, ++at) {
+        Request alone = request;
+        if (i > 0) alone.sampling.seed = mix64(*request.sampling.seed + i);
+        const Answer expected = solo.answer({alone}).front();
+        EXPECT_EQ(found[at].tokens, expected.tokens) << "choice " << i;
+        EXPECT_EQ(found[at].logprobs, expected.logprobs) << "choice " << i;
+      }
+    }
+    EXPECT_GT(crowd.num_copies, 0u);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, EngineOnDecoder,
                          ::testing::Values("llama3", "mistral", "qwen3", "mixtral"),
                          [](const auto& family) { return std::string(family.param); });
+
+// The grammar of tokens that rise by at most four.
+class RisingTokens final : public LogitConstraint {
+ public:
+  void mask(std::span<std::uint32_t> allowed) const override {
+    for (std::size_t i = 0; i < allowed.size() * 32; ++i) {
+      if (i > last_ && i <= last_ + 4) continue;
+      allowed[i / 32] &= ~(1u << (i % 32));
+    }
+  }
+  void advance(TokenId token) override {
+    before_.push_back(last_);
+    last_ = token;
+  }
+  void rollback(std::size_t num_tokens) override {
+    last_ = before_[before_.size() - num_tokens];
+    before_.resize(before_.size() - num_tokens);
+  }
+  std::unique_ptr<LogitConstraint> fork() const override {
+    auto copy = std::make_unique<RisingTokens>(*this);
+    copy->before_.reserve(100);
+    return copy;
+  }
+
+ private:
+  TokenId last_ = 0;
+  std::vector<TokenId> before_;
+};
+
+TEST(LogitConstraint, EverySequenceFollowsItsOwnState) {
+  Bench bench("llama3", {.num_threads = 2, .block_tokens = 8, .num_blocks = 12},
+              {.num_sequences_max = 4, .step_tokens_max = 20, .block_tokens = 8});
+  std::vector<Request> requests = draw_requests(4, bench.model->spec().vocabulary);
+  for (Request& request : requests) {
+    request.constraint = std::make_shared<const RisingTokens>();
+    request.sampling.logit_bias = {{0, 100.0f}};  // which the grammar forbids
+    request.stop_ids.clear();
+    request.max_tokens = 20;
+  }
+  for (const Answer& answer : bench.answer(requests, 2)) {
+    EXPECT_EQ(answer.tokens.size(), 20u);
+    TokenId last = 0;
+    for (const TokenId token : answer.tokens) {
+      EXPECT_GT(token, last);
+      EXPECT_LE(token, last + 4);
+      last = token;
+    }
+  }
+  EXPECT_GT(bench.num_preemptions, 0u);  // which does not touch a sequence's state
+}
 
 TEST(DecoderRunner, RefusesADecoderThatIsPlannedTooSmall) {
   auto model = MUST(TestModel::load(std::string(MILLRACE_GOLDEN) + "/models/llama3",

@@ -6,12 +6,13 @@
 //   pool   blocks=N block_tokens=N          first line
 //   class  NAME share=N [blocks_max=N] [target_ms=N]   before step; without any there is one
 //   step   tokens_max=N [sequences_max=N] [chunk_tokens_max=N] [requests_max=N] [reclaim=N]
-//   arrive NAME prompt=N [max=N] [deadline_ms=N] [class=N] [like=N]
+//   arrive NAME prompt=N [max=N] [deadline_ms=N] [class=N] [like=N] [choice_of=NAME]
 //                                            -> "refuse NAME message" when it never fits; prompts
 //                                            differ from the first token on unless `like` is equal
 //   wait   ms=N                              time passes
 //   finish NAME | cancel NAME                ends before the next plan
-//   plan                                     -> chunks NAME:computed+tokens, "preempt NAME"
+//   plan                                     -> chunks NAME:computed+tokens, "preempt NAME",
+//                                            "copies N" of last blocks of prompts
 //                                            -> "end NAME reason" for those that ended by
 //                                            themselves
 //   free                                     -> number of blocks that are free or idle
@@ -148,8 +149,13 @@ class Story {
                                              .num_classes = options_.classes.size()});
     const std::string& name = words.at(1);
     if (!checked.ok()) return emit("refuse", name + " " + checked.error().message);
-    const SequenceId id = scheduler_->submit(std::make_unique<Sequence>(
-        std::move(checked).value(), options_.block_tokens, clock_.now()));
+    std::optional<SequenceId> leader;
+    for (const std::string& word : words) {
+      if (word.rfind("choice_of=", 0) == 0) leader = ids_.at(word.substr(10));
+    }
+    const SequenceId id = scheduler_->submit(
+        std::make_unique<Sequence>(std::move(checked).value(), options_.block_tokens, clock_.now()),
+        leader);
     ids_[name] = id;
     names_[id.index] = name;
   }
@@ -170,6 +176,7 @@ class Story {
              std::to_string(chunk.num_tokens));
     }
     for (const Sequence* sequence : plan.preempted) append("preempt " + name_of(sequence));
+    if (!plan.copies.empty()) append("copies " + std::to_string(plan.copies.size()));
     emit("plan", text);
     if (!plan.chunks.empty()) {
       StepResult result(plan.chunks.size());

@@ -114,6 +114,7 @@ class Simulation {
   void arrive();
   Request draw_request();
   void submit_one();
+  void add_client(const Request& request, TokenStream stream, std::size_t num_choices);
   void note_order(SimClient& client);
   std::uint64_t ends_by_step(const SimClient& client) const;
   void step();
@@ -180,24 +181,33 @@ void Simulation::submit_one() {
   const Request request = draw_request();
   const Result<Request> checked =
       checked_request(request, engine_->request_limits(request.service_class));
-  Result<TokenStream> stream = engine_->submit(request);
-  if (!stream.ok()) {
+  const std::size_t num_choices = random_.chance(0.2) ? random_.between(2, 5) : 1;
+  Result<std::vector<TokenStream>> streams = engine_->submit_choices(request, num_choices);
+  if (!streams.ok()) {
     ++report_.num_refused;
-    const ErrorCode code = stream.error().code;
+    const ErrorCode code = streams.error().code;
     const bool is_expected =
         !checked.ok() ? code == checked.error().code
         : is_shut()   ? code == ErrorCode::kUnavailable || code == ErrorCode::kResourceExhausted
                       : code == ErrorCode::kResourceExhausted;
-    if (!is_expected) fail("refused for the wrong reason: " + stream.error().message);
+    if (!is_expected) fail("refused for the wrong reason: " + streams.error().message);
     return;
   }
   if (!checked.ok()) fail("accepted a request that cannot run");
   if (is_shut()) fail("accepted a request after shutdown");
+  if (streams.value().size() != num_choices) fail("gave another number of choices");
+  for (TokenStream& stream : streams.value()) {
+    add_client(checked.value(), std::move(stream), num_choices);
+  }
+}
+
+void Simulation::add_client(const Request& request, TokenStream stream, std::size_t num_choices) {
   ++report_.num_requests;
   SimClient client;
-  client.request = checked.value();
-  client.request.id = stream.value().id();
-  client.stream = std::move(stream).value();
+  client.request = request;
+  client.request.id = stream.id();
+  client.stream = std::move(stream);
+  client.has_siblings = num_choices > 1;
   const std::uint64_t habit = random_.below(10);
   client.habit = habit < 5   ? ClientHabit::kReads
                  : habit < 7 ? ClientHabit::kSlow
@@ -212,7 +222,8 @@ void Simulation::submit_one() {
 // The bound: whoever is the elder is done in steps_bound, and an elder of its class is followed by
 // at most elders_between_max others before the next of its class. Ahead of a request may go those
 // of its class that are live when it comes, and those that come within its class's target for the
-// first token, since start_by lies between submission and that.
+// first token, since start_by lies between submission and that. Ahead of one of several choices of
+// a request go all that come while the prompt is computed for another of them.
 void Simulation::note_order(SimClient& client) {
   const SchedulerOptions& scheduler = world_.engine.scheduler;
   const std::uint64_t num_steps = steps_bound(scheduler, client.request);
@@ -227,7 +238,8 @@ void Simulation::note_order(SimClient& client) {
     if (!other.is_live || other.request.service_class != id) continue;
     ++client.num_ahead;
     client.num_steps_ahead += steps_bound(scheduler, other.request);
-    if (client.submitted >= other.submitted + target) continue;
+    // A choice may be parked meanwhile, and then anybody goes before it.
+    if (!other.has_siblings && client.submitted >= other.submitted + target) continue;
     ++other.num_ahead;
     other.num_steps_ahead += num_steps;
   }
@@ -299,6 +311,7 @@ void Simulation::finish() {
     }
   }
   report_.num_slots_checked = runner_.num_slots_checked();
+  report_.num_copies = runner_.num_copies();
 }
 
 SimReport Simulation::run() {

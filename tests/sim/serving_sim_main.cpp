@@ -64,13 +64,15 @@ int run(int argc, char** argv) {
     sum.num_refused += report.num_refused;
     sum.num_preemptions += report.num_preemptions;
     sum.num_reclaims += report.num_reclaims;
+    sum.num_copies += report.num_copies;
     sum.num_cached_tokens += report.num_cached_tokens;
     sum.num_slots_checked += report.num_slots_checked;
     for (int end = 0; end < 5; ++end) sum.num_ends[end] += report.num_ends[end];
   }
   std::printf(
       "%llu seeds: %llu steps, %llu requests (%llu stop, %llu length, %llu cancelled, %llu "
-      "deadline, %llu error), %llu refused, %llu preemptions, %llu reclaims, %llu cached tokens, "
+      "deadline, %llu error), %llu refused, %llu preemptions, %llu reclaims, %llu copies, %llu "
+      "cached tokens, "
       "%llu slots checked\n",
       static_cast<unsigned long long>(num_seeds), static_cast<unsigned long long>(sum.num_steps),
       static_cast<unsigned long long>(sum.num_requests),
@@ -82,6 +84,7 @@ int run(int argc, char** argv) {
       static_cast<unsigned long long>(sum.num_refused),
       static_cast<unsigned long long>(sum.num_preemptions),
       static_cast<unsigned long long>(sum.num_reclaims),
+      static_cast<unsigned long long>(sum.num_copies),
       static_cast<unsigned long long>(sum.num_cached_tokens),
       static_cast<unsigned long long>(sum.num_slots_checked));
   return EXIT_SUCCESS;

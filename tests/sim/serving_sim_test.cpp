@@ -21,6 +21,7 @@ TEST(ServingSim, EveryPromiseHoldsOverManySeeds) {
     sum.num_refused += report.num_refused;
     sum.num_preemptions += report.num_preemptions;
     sum.num_reclaims += report.num_reclaims;
+    sum.num_copies += report.num_copies;
     sum.num_cached_tokens += report.num_cached_tokens;
     for (int end = 0; end < 5; ++end) sum.num_ends[end] += report.num_ends[end];
   }
@@ -29,6 +30,7 @@ TEST(ServingSim, EveryPromiseHoldsOverManySeeds) {
   EXPECT_GT(sum.num_refused, 100u);
   EXPECT_GT(sum.num_preemptions, 100u);
   EXPECT_GT(sum.num_reclaims, 20u);
+  EXPECT_GT(sum.num_copies, 20u);
   EXPECT_GT(sum.num_cached_tokens, 1000u);
   for (const std::uint64_t num_ends : sum.num_ends) EXPECT_GT(num_ends, 20u);
 }

@@ -1,6 +1,8 @@
 // Writes, reads and samples of the runner that knows every right answer.
 #include "sim/truth_runner.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace millrace {
@@ -82,6 +84,14 @@ Status TruthRunner::run(const StepPlan& plan, StepResult& result) {
   trace(plan);
   plant_fault(plan);
   CHECK(result.samples.size() == plan.chunks.size());
+  for (const BlockCopy& copy : plan.copies) {
+    const auto begin =
+        slots_.begin() + static_cast<std::ptrdiff_t>(copy.from.index * options_.block_tokens);
+    std::copy_n(
+        begin, options_.block_tokens,
+        slots_.begin() + static_cast<std::ptrdiff_t>(copy.to.index * options_.block_tokens));
+  }
+  num_copies_ += plan.copies.size();
   const bool fails = random_.chance(options_.failure_chance);
   const std::size_t num_written = fails ? random_.below(plan.chunks.size()) : plan.chunks.size();
   for (std::size_t i = 0; i < num_written; ++i) write(plan.chunks[i]);

@@ -52,6 +52,7 @@ class TruthRunner final : public ModelRunner {
   void watch(const PrefixIndex& index) { index_ = &index; }
 
   std::uint64_t num_slots_checked() const { return num_slots_checked_; }
+  std::uint64_t num_copies() const { return num_copies_; }
 
  private:
   struct Slot {
@@ -74,6 +75,7 @@ class TruthRunner final : public ModelRunner {
   const PrefixIndex* index_ = nullptr;
   std::vector<Slot> slots_;
   std::uint64_t num_slots_checked_ = 0;
+  std::uint64_t num_copies_ = 0;
 };
 
 }  // namespace millrace
