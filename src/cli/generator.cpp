@@ -215,6 +215,7 @@ Result<std::string> PromptBuilder::render(const OrderedJson& messages) const {
   CHECK(template_.has_value());
   ChatTemplateInput input;
   input.messages = messages;
+  input.arguments = variables_;
   input.bos_token = text_->bos_text;
   input.eos_token = text_->eos_text;
   input.unix_seconds = static_cast<std::int64_t>(std::time(nullptr));

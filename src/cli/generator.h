@@ -94,6 +94,9 @@ class PromptBuilder {
                                       const std::optional<std::string>& template_override,
                                       bool is_raw);
 
+  // More variables for the template, by name.
+  void set_variables(OrderedJson variables) { variables_ = std::move(variables); }
+
   bool is_chat() const { return template_.has_value(); }
   // A bare text, with the tokeniser's own bos.
   Result<std::vector<TokenId>> completion(const std::string& prompt) const;
@@ -106,6 +109,7 @@ class PromptBuilder {
 
   const ModelText* text_;
   std::optional<ChatTemplate> template_;
+  OrderedJson variables_ = OrderedJson::object();
 };
 
 }  // namespace millrace

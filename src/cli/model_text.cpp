@@ -16,10 +16,7 @@ namespace {
 std::optional<std::string> text_of(const Tokenizer& tokenizer, const TokenizerSpec& spec,
                                    std::optional<TokenId> id) {
   if (!id) return std::nullopt;
-  for (const AddedToken& token : spec.added_tokens) {
-    if (token.id == *id) return token.content;
-  }
-  if (*id < spec.pieces.size()) return spec.pieces[*id].text;
+  if (std::optional<std::string> text = token_text(spec, id)) return text;
   return std::string(tokenizer.piece(*id));
 }
 
@@ -48,6 +45,15 @@ const char* model_name(const TokenizerSpec& spec) {
 }
 
 }  // namespace
+
+std::optional<std::string> token_text(const TokenizerSpec& spec, std::optional<TokenId> id) {
+  if (!id) return std::nullopt;
+  for (const AddedToken& token : spec.added_tokens) {
+    if (token.id == *id) return token.content;
+  }
+  if (*id < spec.pieces.size()) return spec.pieces[*id].text;
+  return std::nullopt;
+}
 
 Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint) {
   if (checkpoint.kind() == CheckpointKind::kGguf) {

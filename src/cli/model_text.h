@@ -22,6 +22,9 @@ Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint);
 // tokenizer.json or a sentencepiece .model will do.
 Result<TokenizerSpec> load_tokenizer_spec_at(const std::string& path);
 
+// What a token is written as; nothing for no token and for one that the vocabulary does not have.
+std::optional<std::string> token_text(const TokenizerSpec& spec, std::optional<TokenId> id);
+
 struct ModelText {
   Tokenizer tokenizer;
   std::optional<std::string> chat_template;  // Jinja source of the default one

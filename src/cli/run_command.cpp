@@ -13,6 +13,7 @@
 #include "cli/generator.h"
 #include "cli/interrupt.h"
 #include "cli/quantity.h"
+#include "cli/template_choice.h"
 
 namespace millrace {
 namespace {
@@ -28,6 +29,7 @@ struct RunOptions {
   std::string prompt_file;
   std::string system;
   std::string template_file;
+  std::vector<std::string> template_settings;
   bool is_raw = false;
   bool shows_prompt = false;
   bool shows_stats = false;
@@ -194,11 +196,12 @@ Status run(RunOptions options) {
   }
   std::optional<std::string> template_source;
   if (!options.template_file.empty()) {
-    template_source = TRY(read_file(options.template_file, ChatTemplateLimits{}.source_bytes_max));
+    template_source = TRY(read_template_file(options.template_file));
   }
   const auto generator = TRY(Generator::open(options.model));
-  const PromptBuilder prompts =
+  PromptBuilder prompts =
       TRY(PromptBuilder::create(generator->text(), template_source, options.is_raw));
+  prompts.set_variables(TRY(parse_template_variables(options.template_settings)));
   if (!options.system.empty() && !prompts.is_chat()) {
     return Error{
         ErrorCode::kInvalidArgument,
@@ -264,6 +267,11 @@ void add_run_command(CLI::App& app, Action& action) {
       ->add_option("--chat-template", options->template_file,
                    "Use this Jinja file as the chat template")
       ->type_name("PATH");
+  command
+      ->add_option("--set", options->template_settings,
+                   "A variable of the chat template, like enable_thinking=false; repeat for more")
+      ->type_name("NAME=JSON")
+      ->allow_extra_args(false);
   command
       ->add_option("--prompt-ids", options->prompt_ids,
                    "Token ids to continue instead of a text, as 1,2,3; needs no tokeniser")

@@ -1,7 +1,11 @@
 // Chooses among the files of a folder; what each means is the parsers' business.
 #include "formats/tokenizer_folder.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -85,6 +89,36 @@ Status apply_added_tokens_file(const Json& json, const std::string& name, Tokeni
   return apply_tokenizer_config(Json{{"added_tokens_decoder", entries}}, name, spec);
 }
 
+void set_template(const std::string& name, std::string source, TokenizerSpec& spec) {
+  std::erase_if(spec.chat_templates, [&](const auto& other) { return other.name == name; });
+  spec.chat_templates.push_back({name, std::move(source)});
+}
+
+// Files go before what tokenizer_config.json holds.
+Status load_template_files(const Folder& folder, TokenizerSpec& spec) {
+  if (folder.has("chat_template.jinja")) {
+    set_template("", TRY(folder.text("chat_template.jinja")), spec);
+  }
+  constexpr const char* kMore = "additional_chat_templates";
+  constexpr std::size_t kFilesMax = 64;
+  std::error_code failure;
+  std::vector<std::filesystem::path> files;
+  for (std::filesystem::directory_iterator at(folder.path(kMore), failure), end;
+       !failure && at != end; at.increment(failure)) {
+    if (at->path().extension() != ".jinja") continue;
+    if (files.size() == kFilesMax) {
+      return Error{ErrorCode::kTooLarge, folder.path(kMore) + ": more than " +
+                                             std::to_string(kFilesMax) + " chat templates"};
+    }
+    files.push_back(at->path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const std::filesystem::path& file : files) {
+    set_template(file.stem().string(), TRY(read_file(file.string(), kFileBytesMax)), spec);
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Result<TokenizerSpec> load_tokenizer_spec(const std::string& folder_path) {
@@ -98,10 +132,7 @@ Result<TokenizerSpec> load_tokenizer_spec(const std::string& folder_path) {
     TRY(apply_added_tokens_file(TRY(folder.json("added_tokens.json")),
                                 folder.path("added_tokens.json"), spec));
   }
-  if (folder.has("chat_template.jinja")) {
-    std::erase_if(spec.chat_templates, [](const auto& t) { return t.name.empty(); });
-    spec.chat_templates.push_back({"", TRY(folder.text("chat_template.jinja"))});
-  }
+  TRY(load_template_files(folder, spec));
   return spec;
 }
 

@@ -115,53 +115,6 @@ TEST(ChatTemplateTest, KeepsTheSandboxShut) {
   }
 }
 
-// Each would take hours, or more memory than there is, without limits.
-TEST(ChatTemplateTest, StopsBombs) {
-  for (const char* source : {
-           "{{ 'a' * 10**9 }}",
-           "{{ ('a' * 10**6) * 10**6 }}",
-           "{{ [0] * 10**12 }}",
-           "{{ [[0] * 1000] * 10**7 }}",
-           "{{ range(10**9) }}",
-           "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-           "{% for a in range(99999) %}{% for b in range(999) %}xxxxxxxxxxxxxxxx{% endfor %}"
-           "{% endfor %}",
-           "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-           "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
-           "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
-           "{% set n = namespace(x='x') %}{% for i in range(99999) %}{% set n.x = n.x ~ n.x %}"
-           "{% endfor %}",
-           "{% set n = namespace(x=[]) %}{% for i in range(99999) %}{% set n.x = [n.x] %}"
-           "{% endfor %}",
-           "{% set n = namespace(x=[]) %}{% for i in range(90) %}{% set n.x = [n.x, n.x] %}"
-           "{% endfor %}{{ n.x }}",
-           "{% set n = namespace(x=[]) %}{% for i in range(90) %}{% set n.x = [n.x, n.x] %}"
-           "{% endfor %}{{ n.x|tojson }}",
-           "{% set n = namespace(x=[], y=[]) %}{% for i in range(90) %}{% set n.x = [n.x, n.x] %}"
-           "{% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}",
-           "{% set n = namespace(x=[]) %}{% for i in range(99999) %}"
-           "{% set n.x = n.x + ['y' * 99999] %}{% endfor %}",
-           "{% set n = namespace() %}{% set n.n = n %}{{ n }}",
-           "{{ '%999999999d' % 1 }}",
-           "{{ '{:999999999}'.format(1) }}",
-           "{{ '{:0999999999}'.format(1) }}",
-           "{{ '{:.999999f}'.format(0.1) }}",
-           "{{ 'x'|center(10**10) }}",
-           "{{ ('a' * 10**6)|replace('', 'b' * 10**6) }}",
-           "{{ ('a b ' * 10**6).split() * 100 }}",
-           "{{ ('ab' * 10**7)|list }}",
-           "{{ [1]|tojson(indent=10**10) }}",
-           "{{ 'a\nb'|indent(10**10) }}",
-           "{{ [1]|batch(10**12, 0)|list }}",
-           "{{ [1]|slice(10**12)|list }}",
-           "{% set n = namespace(x=[1]) %}{% for i in range(999) %}"
-           "{% set n.x = n.x|map('string') %}{% endfor %}{{ n.x|list }}",
-       }) {
-    const Error error = error_of(source);
-    EXPECT_EQ(error.code, ErrorCode::kTooLarge) << source << "\n" << error.message;
-  }
-}
-
 TEST(ChatTemplateTest, StopsBombsInTheSource) {
   const auto repeated = [](std::string_view part, std::size_t times) {
     std::string text;

@@ -1,6 +1,8 @@
 """The program from outside: what its commands print, refuse and exit with, on the model that comes along."""
 import json
 import os
+import pathlib
+import shutil
 import signal
 import struct
 import subprocess
@@ -182,6 +184,94 @@ class SharedWeights(unittest.TestCase):
                                   env=environment,
                                   capture_output=True, text=True, timeout=60)
             self.assertTrue(json.loads(done.stdout)["stats"]["weights_packed_here"])
+
+
+class Template(unittest.TestCase):
+    """A model with three templates, in every form that they come in."""
+
+    SOURCES = {"default": "{{ bos_token }}D{% for m in messages %}[{{ m.content }}]{% endfor %}"
+                          "{% if thinking %}T{% endif %}{{ '>' if add_generation_prompt }}",
+               "tool_use": "T{{ tools|map(attribute='name')|join(',') }}",
+               "rag": "R{{ documents|length }}"}
+    MESSAGES = '[{"role": "user", "content": "Hi"}]'
+
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(self.scratch.cleanup)
+        self.folder = pathlib.Path(self.scratch.name) / "model"
+        shutil.copytree(MODEL, self.folder)
+
+    def configure(self, template):
+        path = self.folder / "tokenizer_config.json"
+        config = json.loads(path.read_text())
+        config["chat_template"] = template
+        path.write_text(json.dumps(config))
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return str(path)
+
+    def show(self, *arguments, model=None, text=MESSAGES):
+        code, out, err = millrace("template", str(model or self.folder), *arguments, text=text)
+        return out if code == 0 else f"{code}: {err}"
+
+    def check_all(self, model=None):
+        tools = self.write("tools.json", '[{"name": "f"}, {"name": "g"}]')
+        documents = self.write("documents.json", '[{"title": "x"}]')
+        self.assertEqual(self.show(model=model), "<s>D[Hi]>")
+        self.assertEqual(self.show("--no-generation-prompt", model=model), "<s>D[Hi]")
+        self.assertEqual(self.show("--set", "thinking=true", model=model), "<s>D[Hi]T>")
+        self.assertEqual(self.show("--tools", tools, model=model), "Tf,g")
+        self.assertEqual(self.show("--tools", tools, "--name", "default", model=model), "<s>D[Hi]>")
+        self.assertEqual(self.show("--name", "rag", "--documents", documents, model=model), "R1")
+        request = {"messages": json.loads(self.MESSAGES), "tools": [{"name": "h"}],
+                   "chat_template_kwargs": {"thinking": True}}
+        self.assertEqual(self.show(model=model, text=json.dumps(request)), "Th")
+        self.assertEqual(self.show("--name", "default", model=model, text=json.dumps(request)),
+                         "<s>D[Hi]T>")
+        self.assertEqual(self.show("--source", "--name", "rag", model=model),
+                         self.SOURCES["rag"] + "\n")
+        self.assertIn("only: ", self.show("--name", "other", model=model))
+
+    def test_a_list_in_the_configuration(self):
+        self.configure([{"name": n, "template": t} for n, t in self.SOURCES.items()])
+        self.check_all()
+
+    def test_files_beside_it(self):
+        self.configure("not this one")
+        self.write("chat_template.jinja", self.SOURCES["default"])
+        for name in ("tool_use", "rag"):
+            self.write(f"additional_chat_templates/{name}.jinja", self.SOURCES[name])
+        self.check_all()
+
+    def test_the_metadata_of_a_gguf_file(self):
+        self.configure([{"name": n, "template": t} for n, t in self.SOURCES.items()])
+        gguf = str(self.folder / "model.gguf")
+        code, _, err = millrace("convert", str(self.folder), gguf)
+        self.assertEqual(code, 0, err)
+        self.check_all(model=gguf)
+
+    def test_an_operator_may_override_it(self):
+        self.configure(self.SOURCES["default"])
+        other = self.write("other.jinja", "{{ eos_token }}{{ messages[0].content|upper }}")
+        self.assertEqual(self.show("--chat-template", other), "</s>HI")
+        self.assertEqual(self.show(model=other), "HI")
+        self.assertEqual(self.show("--set", 'eos_token="!"', model=other), "!HI")
+
+    def test_what_is_wrong_is_named(self):
+        self.assertIn("no chat template", self.show())
+        self.configure("{% for m in messages %}\n{{ m.content.nope.nope }}{% endfor %}")
+        self.assertIn("line 2: 'str object' has no attribute 'nope'", self.show())
+        self.configure("{% include 'x' %}")
+        self.assertIn("{% include %} is not for chat templates", self.show())
+        self.configure("{{ raise_exception('Roles must alternate') }}")
+        self.assertTrue(self.show().endswith("Roles must alternate\n"), self.show())
+        self.configure("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}"
+                       "{% endfor %}")
+        self.assertIn("rendering takes more than 4000000 steps", self.show())
+        self.assertIn("--set thinking", self.show("--set", "thinking=maybe"))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "base/file.h"
@@ -88,29 +89,61 @@ TEST(Templates, SnippetsRenderAsInJinja2) {
   std::printf("snippets: %zu of %zu equal\n", num_equal, snippets.size());
 }
 
+// How one published template fares: outputs are texts, or refusals where jinja2 refuses.
+struct TemplateRow {
+  std::size_t num_equal = 0;
+  std::size_t num_outputs = 0;
+  std::size_t num_texts = 0;
+};
+
+TemplateRow check_template(const std::string& name, const std::string& source,
+                           const OrderedJson& outputs, const OrderedJson& conversations) {
+  TemplateRow row;
+  for (const auto& [conversation, want] : outputs.items()) {
+    std::string error;
+    const auto got =
+        rendered(source, conversations["contexts"][conversation], conversations["now"], error);
+    const bool equal = want.is_null() ? !got : got && digest(*got) == want.get<std::string>();
+    EXPECT_TRUE(equal) << name << ", " << conversation << ": expected "
+                       << (want.is_null() ? "a refusal" : want.get<std::string>()) << ", got "
+                       << (got ? digest(*got) : error);
+    row.num_equal += equal ? 1 : 0;
+    row.num_texts += want.is_null() ? 0 : 1;
+    ++row.num_outputs;
+  }
+  return row;
+}
+
+// Prints the table of what is supported; every template in the folder is in it.
 TEST(Templates, PublishedTemplatesRenderAsInJinja2) {
   MILLRACE_NEEDS_SHARED_DATA("templates");
   const OrderedJson conversations = read_golden("conversations.json");
   const OrderedJson expected = read_golden("expected.json");
-  std::size_t num_equal = 0;
-  std::size_t num_cases = 0;
-  for (const auto& [name, golden] : expected.items()) {
-    const std::string source = MUST(read_file(shared_data("templates/" + name), kFileBytesMax));
-    ASSERT_EQ(digest(source), golden["source"]) << name << " is not what the values were made from";
-    for (const auto& [conversation, want] : golden["outputs"].items()) {
-      std::string error;
-      const auto got =
-          rendered(source, conversations["contexts"][conversation], conversations["now"], error);
-      const bool equal = want.is_null() ? !got : got && digest(*got) == want.get<std::string>();
-      EXPECT_TRUE(equal) << name << ", " << conversation << ": expected "
-                         << (want.is_null() ? "a refusal" : want.get<std::string>()) << ", got "
-                         << (got ? digest(*got) : error);
-      num_equal += equal ? 1 : 0;
-      ++num_cases;
-    }
+  std::set<std::string> names;
+  const std::filesystem::path folder = shared_data("templates");
+  for (const auto& file : std::filesystem::recursive_directory_iterator(folder)) {
+    if (file.path().extension() != ".jinja") continue;
+    names.insert(file.path().lexically_relative(folder).string());
   }
-  std::printf("published templates: %zu of %zu equal, %zu templates\n", num_equal, num_cases,
-              expected.size());
+  TemplateRow total;
+  std::printf("templates: outputs equal / outputs\n");
+  for (const std::string& name : names) {
+    ASSERT_TRUE(expected.contains(name)) << name << " has no expected outputs";
+    const std::string source = MUST(read_file(shared_data("templates/" + name), kFileBytesMax));
+    const OrderedJson& golden = expected[name];
+    ASSERT_EQ(digest(source), golden["source"]) << name << " is not what the values were made from";
+    const TemplateRow row = check_template(name, source, golden["outputs"], conversations);
+    std::printf("  %s: %zu / %zu (%zu texts, %zu refusals)\n", name.c_str(), row.num_equal,
+                row.num_outputs, row.num_texts, row.num_outputs - row.num_texts);
+    EXPECT_GT(row.num_texts, 0u) << name << " is refused for every conversation";
+    total.num_equal += row.num_equal;
+    total.num_outputs += row.num_outputs;
+    total.num_texts += row.num_texts;
+  }
+  EXPECT_EQ(names.size(), expected.size()) << "a template of the golden values is not there";
+  std::printf("all %zu templates: %zu / %zu (%zu texts, %zu refusals)\n", names.size(),
+              total.num_equal, total.num_outputs, total.num_texts,
+              total.num_outputs - total.num_texts);
 }
 
 }  // namespace

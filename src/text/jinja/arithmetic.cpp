@@ -147,7 +147,11 @@ Result<Value> join_strings(Sandbox& sandbox, const Value& left, const Value& rig
   std::string out;
   for (const Value* part : {&left, &right}) {
     const bool must_escape = is_markup && !part->string().is_markup;
-    TRY(sandbox.append(out, must_escape ? escape_html(part->text()) : part->text()));
+    if (must_escape) {
+      TRY(sandbox.append(out, TRY(escape_html(sandbox, part->text()))));
+    } else {
+      TRY(sandbox.append(out, part->text()));
+    }
   }
   return is_markup ? sandbox.markup(std::move(out)) : sandbox.string(std::move(out));
 }
@@ -174,7 +178,8 @@ Result<Value> repeat(Sandbox& sandbox, const Value& what, std::int64_t times) {
   // Each item costs at least a step, so more items than steps in all are too many.
   if (!once.empty() && num_times > sandbox.limits().num_steps_max / once.size()) {
     return Error{ErrorCode::kTooLarge,
-                 "a list repeated " + std::to_string(num_times) + " times is too long"};
+                 "a list repeated " + std::to_string(num_times) + " times exceeds " +
+                     std::to_string(sandbox.limits().num_steps_max) + " items"};
   }
   TRY(sandbox.spend_items(once.size() * num_times));
   TRY(sandbox.reserve(once.size() * num_times * sizeof(Value)));

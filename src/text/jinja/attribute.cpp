@@ -70,7 +70,7 @@ Result<Value> character_at(Sandbox& sandbox, const Value& value, std::int64_t in
   const String& string = value.string();
   const auto position = static_cast<std::size_t>(index);
   if (string.is_ascii()) return sandbox.string_like(value, std::string(1, string.text[position]));
-  TRY(sandbox.spend_items(position));
+  TRY(sandbox.spend_bytes(4 * position));
   const std::string_view text = string.text;
   const std::size_t start = code_point_offset(text, position);
   const std::size_t num_bytes = code_point_offset(text.substr(start), 1);
@@ -118,6 +118,7 @@ Result<std::optional<Value>> find_allowed(Sandbox& sandbox, const Value& value,
 
 struct ClippedSlice {
   std::int64_t start = 0;
+  std::int64_t stop = 0;
   std::int64_t step = 1;
   std::int64_t num_items = 0;
 };
@@ -148,8 +149,8 @@ Result<ClippedSlice> clip_slice(const SliceBounds& bounds, std::int64_t length) 
   const std::int64_t start = TRY(slice_index(bounds.start, 0));
   const std::int64_t stop = TRY(slice_index(bounds.stop, 0));
   slice.start = has_start ? clip(start, length, low, high) : (forward ? low : high);
-  const std::int64_t end = has_stop ? clip(stop, length, low, high) : (forward ? high : low);
-  const std::int64_t distance = forward ? end - slice.start : slice.start - end;
+  slice.stop = has_stop ? clip(stop, length, low, high) : (forward ? high : low);
+  const std::int64_t distance = forward ? slice.stop - slice.start : slice.start - slice.stop;
   if (distance <= 0) return slice;
   // A step longer than the distance takes one item; this way nothing overflows.
   const std::uint64_t stride =
@@ -162,7 +163,7 @@ Result<ClippedSlice> clip_slice(const SliceBounds& bounds, std::int64_t length) 
 
 Result<Value> slice_text(Sandbox& sandbox, const Value& value, const ClippedSlice& slice) {
   const std::string_view text = value.text();
-  TRY(sandbox.spend_items(value.string().is_ascii() ? 0 : text.size()));
+  TRY(sandbox.spend_bytes(value.string().is_ascii() ? 0 : text.size()));
   if (slice.num_items == 0) return sandbox.string_like(value, "");
   const auto first = static_cast<std::size_t>(slice.start);
   const auto num_items = static_cast<std::size_t>(slice.num_items);
@@ -190,16 +191,15 @@ Result<Value> slice_text(Sandbox& sandbox, const Value& value, const ClippedSlic
   return sandbox.string_like(value, std::move(out));
 }
 
+// As Python has it: the ends of the slice are items of the range, or where one more would be.
 Result<Value> slice_range(Sandbox& sandbox, const Range& range, const ClippedSlice& slice) {
-  const std::int64_t start = slice.num_items == 0 ? range.start : range.item(slice.start);
-  if (slice.num_items <= 1) return sandbox.range(start, start + slice.num_items, 1);
-  // Both steps lie within the range's own extent, only the end may not fit.
-  const std::int64_t step = range.step * slice.step;
   std::int64_t stop = 0;
-  if (__builtin_add_overflow(start, step * slice.num_items, &stop)) {
-    return template_error("the end of a slice of a range does not fit into 64 bits");
-  }
-  return sandbox.range(start, stop, step);
+  std::int64_t step = 0;
+  const bool overflows = __builtin_mul_overflow(range.step, slice.step, &step) ||
+                         __builtin_mul_overflow(range.step, slice.stop, &stop) ||
+                         __builtin_add_overflow(range.start, stop, &stop);
+  if (overflows) return template_error("a slice of a range does not fit into 64 bits");
+  return sandbox.range(range.start + slice.start * range.step, stop, step);
 }
 
 }  // namespace

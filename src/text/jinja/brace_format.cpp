@@ -107,7 +107,7 @@ class BraceFormatter {
     }
     std::string plain;
     TRY(append_formatted(sandbox_, value, specification, plain));
-    return sandbox_.append(out, escape_html(plain));
+    return sandbox_.append(out, TRY(escape_html(sandbox_, plain)));
   }
 
   Status convert(char conversion, Value& value) {

@@ -56,6 +56,15 @@ bool satisfies(Order order, int comparison) {
   return false;
 }
 
+bool range_has(const Range& range, std::int64_t number) {
+  if (range.num_items == 0) return false;
+  const std::int64_t last = range.item(range.num_items - 1);
+  if (number < std::min(range.start, last) || number > std::max(range.start, last)) return false;
+  // 128 bits hold any difference of two 64-bit numbers.
+  __extension__ using Wide = __int128;
+  return (Wide{number} - range.start) % range.step == 0;
+}
+
 bool is_nan(const Value& value) {
   return value.is(Kind::kFloat) && std::isnan(value.as_double());
 }
@@ -74,7 +83,7 @@ Result<bool> contains_text(Sandbox& sandbox, const Value& container, const Value
     return template_error("'in <string>' requires string as left operand, not " +
                           std::string(type_name(item)));
   }
-  TRY(sandbox.spend_bytes(container.text().size()));
+  TRY(spend_search(sandbox, container.text(), item.text()));
   return find_text(container.text(), item.text()) != std::string_view::npos;
 }
 
@@ -170,6 +179,9 @@ Result<bool> contains(Sandbox& sandbox, const Value& container, const Value& ite
     TRY(sandbox.spend_key(item));
     const Dict& dict = is_keys ? container.dict_view().of.dict() : container.dict();
     return dict.find(item) != nullptr;
+  }
+  if (container.is(Kind::kRange) && item.is_integral()) {
+    return range_has(container.range(), item.as_int());
   }
   const IteratorPtr items = TRY(iterate(sandbox, container));
   while (const std::optional<Value> candidate = TRY(items->next(sandbox))) {

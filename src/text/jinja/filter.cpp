@@ -17,7 +17,6 @@ constexpr char kPprint[] = "pprint";
 constexpr char kRandom[] = "random";
 constexpr char kStriptags[] = "striptags";
 constexpr char kUrlize[] = "urlize";
-constexpr char kWordwrap[] = "wordwrap";
 
 constexpr std::array<Filter, 54> kFilters = {{
     {"abs", filter_abs},
@@ -72,7 +71,7 @@ constexpr std::array<Filter, 54> kFilters = {{
     {"urlencode", filter_urlencode},
     {"urlize", refuse<kUrlize>},
     {"wordcount", filter_wordcount},
-    {"wordwrap", refuse<kWordwrap>},
+    {"wordwrap", filter_wordwrap},
     {"xmlattr", filter_xmlattr},
 }};
 

@@ -23,6 +23,7 @@ Result<Value> filter_truncate(Sandbox& sandbox, const Arguments& arguments);
 Result<Value> filter_upper(Sandbox& sandbox, const Arguments& arguments);
 Result<Value> filter_urlencode(Sandbox& sandbox, const Arguments& arguments);
 Result<Value> filter_wordcount(Sandbox& sandbox, const Arguments& arguments);
+Result<Value> filter_wordwrap(Sandbox& sandbox, const Arguments& arguments);
 Result<Value> filter_xmlattr(Sandbox& sandbox, const Arguments& arguments);
 
 // filter_sequence.cpp

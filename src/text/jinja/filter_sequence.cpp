@@ -70,6 +70,7 @@ Result<bool> passes(Sandbox& sandbox, const Arguments& arguments, Look look, con
   if (predicate == nullptr) {
     return template_error("No test named " + TRY(to_str(sandbox, name)) + ".");
   }
+  TRY(sandbox.spend_items(arguments.positional.size() + arguments.named.size()));
   Arguments of_test;
   of_test.positional.push_back(std::move(looked_at));
   of_test.positional.insert(
@@ -113,6 +114,7 @@ Result<Value> mapped(Sandbox& sandbox, const Arguments& arguments, const Value& 
   if (filter == nullptr) {
     return template_error("No filter named " + TRY(to_str(sandbox, name)) + ".");
   }
+  TRY(sandbox.spend_items(arguments.positional.size() + arguments.named.size()));
   Arguments of_filter = arguments;
   of_filter.positional[0] = item;
   return filter->apply(sandbox, of_filter);
@@ -142,6 +144,8 @@ Result<Value> make_list(Sandbox& sandbox, const std::vector<Value>& items, std::
   const auto at = [&](std::size_t i) { return items.begin() + static_cast<std::ptrdiff_t>(i); };
   return sandbox.list(std::vector<Value>(at(from), at(to)));
 }
+
+constexpr std::int64_t kNeverReached = -1;
 
 Result<std::vector<Value>> batches(Sandbox& sandbox, const Value& value, std::int64_t size,
                                    const Value& fill) {
@@ -232,7 +236,9 @@ Result<Value> filter_batch(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound =
       TRY(bind(arguments, {"batch", {"value", "linecount", "fill_with"}, 2}));
   return generator_over(sandbox, [bound](Sandbox& at) -> Result<std::vector<Value>> {
-    return batches(at, bound[0], TRY(to_index(bound[1])), bound[2]);
+    // jinja2 compares lengths with it: what is no number is never reached.
+    const bool is_reached = bound[1].is_integral();
+    return batches(at, bound[0], is_reached ? bound[1].as_int() : kNeverReached, bound[2]);
   });
 }
 

@@ -1,6 +1,7 @@
 // Filters that give text.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "text/jinja/arguments.h"
 #include "text/jinja/attribute.h"
@@ -13,6 +14,7 @@
 #include "text/jinja/repr.h"
 #include "text/jinja/text_search.h"
 #include "text/jinja/unicode.h"
+#include "text/jinja/word_wrap.h"
 #include "text/utf8.h"
 
 namespace millrace::jinja {
@@ -45,10 +47,13 @@ bool is_url_safe(char c, bool keeps_slash) {
   return c == '_' || c == '.' || c == '-' || c == '~' || (c == '/' && keeps_slash);
 }
 
+constexpr std::string_view kHexDigits = "0123456789ABCDEF";
+
 enum class UrlPart : std::uint8_t { kPath, kQuery };
 
 Result<std::string> quote_url(Sandbox& sandbox, const Value& value, UrlPart part) {
   const std::string text = TRY(to_str(sandbox, value));
+  TRY(sandbox.spend_items(text.size()));
   std::string out;
   for (const char c : text) {
     if (is_url_safe(c, part == UrlPart::kPath)) {
@@ -56,18 +61,17 @@ Result<std::string> quote_url(Sandbox& sandbox, const Value& value, UrlPart part
     } else if (c == ' ' && part == UrlPart::kQuery) {
       out += '+';
     } else {
-      out += '%';
-      out += "0123456789ABCDEF"[static_cast<unsigned char>(c) >> 4];
-      out += "0123456789ABCDEF"[static_cast<unsigned char>(c) & 0xF];
+      const auto byte = static_cast<unsigned char>(c);
+      const std::array<char, 3> escape = {'%', kHexDigits[byte >> 4], kHexDigits[byte & 0xF]};
+      TRY(sandbox.append(out, std::string_view(escape.data(), escape.size())));
     }
   }
-  TRY(sandbox.spend_items(out.size()));
   return out;
 }
 
 Result<std::string> escaped(Sandbox& sandbox, const Value& value) {
   if (value.is_string() && value.string().is_markup) return value.text();
-  return escape_html(TRY(to_str(sandbox, value)));
+  return escape_html(sandbox, TRY(to_str(sandbox, value)));
 }
 
 }  // namespace
@@ -85,7 +89,7 @@ Result<Value> filter_capitalize(Sandbox& sandbox, const Arguments& arguments) {
 Result<Value> filter_title(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"title", {"s"}, 1}));
   const Value text = TRY(soft_string(sandbox, bound[0]));
-  TRY(sandbox.spend_items(text.text().size()));
+  TRY(sandbox.spend_items(4 * text.text().size()));
   std::string out;
   for (std::string_view rest = text.text(); !rest.empty();) {
     // A run of separators or a run of others; jinja2 treats both alike.
@@ -167,7 +171,7 @@ Result<Value> filter_truncate(Sandbox& sandbox, const Arguments& arguments) {
   if (!is_true(bound[2])) head = head.substr(0, std::min(head.rfind(' '), head.size()));
   const bool escapes_end =
       kept.string().is_markup && !(bound[3].is_string() && bound[3].string().is_markup);
-  const std::string tail = escapes_end ? escape_html(end) : std::string(end);
+  const std::string tail = escapes_end ? TRY(escape_html(sandbox, end)) : std::string(end);
   return sandbox.string_like(kept, std::string(head) + tail);
 }
 
@@ -187,6 +191,35 @@ Result<Value> filter_wordcount(Sandbox& sandbox, const Arguments& arguments) {
     rest.remove_prefix(character.num_bytes);
   }
   return Value::integer(num_words);
+}
+
+Result<Value> filter_wordwrap(Sandbox& sandbox, const Arguments& arguments) {
+  const std::vector<Value> bound = TRY(
+      bind(arguments,
+           {"wordwrap", {"s", "width", "break_long_words", "wrapstring", "break_on_hyphens"}, 1}));
+  WrapStyle style;
+  if (!bound[1].is_missing()) {
+    const std::int64_t width = TRY(to_index(bound[1]));
+    if (width < 1) return template_error("invalid width " + std::to_string(width));
+    style.width = static_cast<std::size_t>(width);
+  }
+  if (!bound[2].is_missing() && !is_true(bound[2])) style.long_words = LongWords::kKept;
+  if (!bound[4].is_missing() && !is_true(bound[4])) style.hyphens = Hyphens::kKept;
+  const bool has_break = !bound[3].is_missing() && !bound[3].is_none();
+  const std::string_view line_break = has_break ? TRY(to_text(bound[3], "wordwrap")) : "\n";
+  const std::string_view text = TRY(to_text(bound[0], "wordwrap"));
+  TRY(sandbox.spend_items(text.size()));
+  std::string out;
+  bool is_first = true;
+  for (const std::string_view line : TRY(split_lines(sandbox, text, LineEnds::kDropped))) {
+    if (!std::exchange(is_first, false)) TRY(sandbox.append(out, line_break));
+    const std::vector<std::string> pieces = TRY(wrap_line(sandbox, line, style));
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      if (i > 0) TRY(sandbox.append(out, line_break));
+      TRY(sandbox.append(out, pieces[i]));
+    }
+  }
+  return sandbox.string(std::move(out));
 }
 
 Result<Value> filter_center(Sandbox& sandbox, const Arguments& arguments) {
@@ -225,7 +258,7 @@ Result<Value> filter_escape(Sandbox& sandbox, const Arguments& arguments) {
 
 Result<Value> filter_forceescape(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"forceescape", {"value"}, 1}));
-  return sandbox.markup(escape_html(TRY(to_str(sandbox, bound[0]))));
+  return sandbox.markup(TRY(escape_html(sandbox, TRY(to_str(sandbox, bound[0])))));
 }
 
 Result<Value> filter_safe(Sandbox& sandbox, const Arguments& arguments) {

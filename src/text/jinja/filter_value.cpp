@@ -1,4 +1,5 @@
 // Filters for numbers, defaults, attributes and JSON.
+#include <algorithm>
 #include <cmath>
 
 #include "text/jinja/arguments.h"
@@ -13,6 +14,9 @@
 
 namespace millrace::jinja {
 namespace {
+
+// Rounding to more digits after the point changes nothing.
+constexpr std::int64_t kDigitsMax = 340;
 
 // int() of a float; nothing for what is no number.
 Result<std::optional<Value>> truncated(double number) {
@@ -35,7 +39,6 @@ Result<std::optional<Value>> integer_in(std::string_view text, std::int64_t base
 
 // Rounds halves to the even digit, as the exact value of the number says.
 double round_float(double number, std::int64_t num_digits) {
-  constexpr std::int64_t kDigitsMax = 340;  // Beyond, nothing changes.
   if (!std::isfinite(number) || num_digits > kDigitsMax) return number;
   if (num_digits < 0) {
     if (num_digits < -kDigitsMax) return std::copysign(0.0, number);
@@ -97,17 +100,18 @@ Result<Value> filter_default(Sandbox& sandbox, const Arguments& arguments) {
   return bound[1];
 }
 
-Result<Value> filter_float(Sandbox&, const Arguments& arguments) {
+Result<Value> filter_float(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"float", {"value", "default"}, 1}));
   if (bound[0].is_undefined()) return undefined_error(bound[0]);
   if (bound[0].is_number()) return Value::number(bound[0].as_double());
   if (bound[0].is_string()) {
+    TRY(sandbox.spend_items(bound[0].text().size()));
     if (const auto number = parse_python_float(bound[0].text())) return Value::number(*number);
   }
   return bound[1].is_missing() ? Value::number(0) : bound[1];
 }
 
-Result<Value> filter_int(Sandbox&, const Arguments& arguments) {
+Result<Value> filter_int(Sandbox& sandbox, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"int", {"value", "default", "base"}, 1}));
   const Value otherwise = bound[1].is_missing() ? Value::integer(0) : bound[1];
   if (bound[0].is_undefined()) return undefined_error(bound[0]);
@@ -115,6 +119,7 @@ Result<Value> filter_int(Sandbox&, const Arguments& arguments) {
   std::optional<Value> number;
   if (bound[0].is(Kind::kFloat)) number = TRY(truncated(bound[0].as_double()));
   if (bound[0].is_string()) {
+    TRY(sandbox.spend_items(bound[0].text().size()));
     const std::int64_t base = bound[2].is_missing() ? 10 : TRY(to_index(bound[2]));
     number = TRY(integer_in(bound[0].text(), base));
   }
@@ -137,6 +142,9 @@ Result<Value> filter_round(Sandbox& sandbox, const Arguments& arguments) {
     if (precision.is_none()) return unsupported_error("round(none)");
     const std::int64_t num_digits = TRY(to_index(precision));
     if (bound[0].is_integral()) return round_integer(bound[0].as_int(), num_digits);
+    // Digits of the number's exact value, written out and read again.
+    TRY(sandbox.spend_items(
+        static_cast<std::uint64_t>(std::clamp<std::int64_t>(num_digits, 0, kDigitsMax))));
     return Value::number(round_float(bound[0].as_double(), num_digits));
   }
   const Value scale = TRY(compute(sandbox, Arithmetic::kPower, Value::integer(10), precision));

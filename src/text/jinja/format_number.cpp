@@ -9,6 +9,7 @@
 #include "text/jinja/literal.h"
 #include "text/jinja/repr.h"
 #include "text/jinja/unicode.h"
+#include "text/utf8.h"
 
 namespace millrace::jinja {
 namespace {
@@ -100,7 +101,9 @@ Status append_layout(Sandbox& sandbox, const Layout& layout, FormatSpec spec, st
   if (zero_fills && spec.width > static_cast<std::int64_t>(fixed)) {
     digits_width = static_cast<std::size_t>(spec.width) - fixed;
     if (digits_width > sandbox.limits().output_bytes_max) {
-      return Error{ErrorCode::kTooLarge, "format width of " + std::to_string(spec.width)};
+      return Error{ErrorCode::kTooLarge,
+                   "format width of " + std::to_string(spec.width) + " exceeds " +
+                       std::to_string(sandbox.limits().output_bytes_max) + " bytes"};
     }
     TRY(sandbox.spend_items(digits_width));
   }
@@ -123,11 +126,19 @@ std::string sign_of(bool is_negative, char sign) {
 Status append_integer(Sandbox& sandbox, std::int64_t number, const FormatSpec& spec,
                       std::string& out) {
   if (spec.precision) return template_error("precision not allowed in integer format specifier");
+  if (spec.zero_is_positive) return template_error("'z' is not allowed for integers");
   if (spec.type == 'c') {
     if (number < 0 || number > 0x10FFFF || (number >= 0xD800 && number < 0xE000)) {
       return template_error("%c argument is not a character");
     }
-    return unsupported_error("format type 'c'");
+    if (spec.sign != '-' || spec.is_alternate) {
+      return template_error("a sign or an alternate form is not allowed with 'c'");
+    }
+    std::string character;
+    append_utf8(static_cast<char32_t>(number), character);
+    FormatSpec padding = spec;
+    if (padding.align == '\0') padding.align = '>';
+    return append_padded(sandbox, character, 1, padding, out);
   }
   int base = 10;
   std::string_view prefix;
@@ -161,7 +172,7 @@ std::string untyped_digits(double magnitude, const FormatSpec& spec) {
   const std::string scientific = float_digits(magnitude, 'e', precision - 1, false);
   const auto exponent = parse_digits(scientific.substr(scientific.find('e') + 1), 10);
   const bool needs_exponent = *exponent < -4 || *exponent >= precision - 1;
-  if (magnitude != 0 && needs_exponent && precision > 1) {
+  if (magnitude != 0 && needs_exponent) {
     std::string mantissa = scientific.substr(0, scientific.find('e'));
     if (mantissa.find('.') != std::string::npos) {
       mantissa.erase(mantissa.find_last_not_of('0') + 1);
@@ -190,6 +201,7 @@ Status append_float(Sandbox& sandbox, double number, const FormatSpec& spec, std
     return Error{ErrorCode::kTooLarge, "format precision of " + std::to_string(*spec.precision) +
                                            " exceeds " + std::to_string(kPrecisionMax)};
   }
+  TRY(sandbox.spend_items(static_cast<std::uint64_t>(spec.precision.value_or(0))));
   double magnitude = std::abs(number);
   if (spec.type == '%') magnitude *= 100;
   std::string digits = typed_digits(magnitude, spec);

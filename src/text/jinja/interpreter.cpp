@@ -88,15 +88,22 @@ Value& Interpreter::variable(SlotRef ref, Activation& activation) {
   return at->slots[ref.slot];
 }
 
+Interpreter::Interpreter(const Program& program, Sandbox& sandbox, Variables variables)
+    : program_(program), sandbox_(sandbox), variables_(std::move(variables)) {
+  std::stable_sort(variables_.begin(), variables_.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+}
+
 Value Interpreter::context_value(const std::string& name) const {
-  for (const auto& [candidate, value] : variables_) {
-    if (candidate == name) return value;
-  }
+  const auto found =
+      std::lower_bound(variables_.begin(), variables_.end(), name,
+                       [](const auto& variable, const auto& n) { return variable.first < n; });
+  if (found != variables_.end() && found->first == name) return found->second;
   return find_global(name).value_or(Value());
 }
 
 Status Interpreter::enter_scope(const std::vector<SlotLoad>& loads, Activation& activation) {
-  TRY(sandbox_.spend_items(loads.size()));
+  TRY(sandbox_.spend(1 + loads.size()));
   for (const SlotLoad& load : loads) {
     Value& slot = activation.slots[load.slot];
     switch (load.from) {
@@ -104,6 +111,7 @@ Status Interpreter::enter_scope(const std::vector<SlotLoad>& loads, Activation& 
         slot = Value();
         break;
       case SlotLoad::From::kContext:
+        TRY(sandbox_.spend_bytes(load.name.size()));
         slot = context_value(load.name);
         break;
       case SlotLoad::From::kOuter:
@@ -203,7 +211,8 @@ Status Interpreter::fill_defaults(const MacroDefinition& macro, Activation& acti
     if (!activation.slots[slot].is_missing()) continue;
     Value value;
     if (i < num_required) {
-      value = TRY(sandbox_.undefined("parameter '" + macro.parameters[i] + "' was not provided"));
+      value = TRY(sandbox_.undefined("parameter '" + shown_name(macro.parameters[i]) +
+                                     "' was not provided"));
     } else {
       value = TRY(evaluate(*macro.defaults[i - num_required], activation));
     }

@@ -24,9 +24,9 @@ struct Activation {
 // One rendering. Used once, on one thread.
 class Interpreter {
  public:
-  Interpreter(const Program& program, Sandbox& sandbox,
-              std::vector<std::pair<std::string, Value>> variables)
-      : program_(program), sandbox_(sandbox), variables_(std::move(variables)) {}
+  // Of variables with the same name the first counts.
+  using Variables = std::vector<std::pair<std::string, Value>>;
+  Interpreter(const Program& program, Sandbox& sandbox, Variables variables);
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
 
@@ -54,6 +54,8 @@ class Interpreter {
   Result<Flow> node(const LoopControl& node, Activation& activation);
 
   Status write(std::string_view text);
+  // Blocks that end with a call write what it gives only when that is a string.
+  Status write_text(const Value& value, std::string_view from);
   // Runs a block with an output of its own; nothing when it was left by break or continue.
   struct Captured {
     Flow flow = Flow::kNormal;
@@ -114,7 +116,7 @@ class Interpreter {
 
   const Program& program_;
   Sandbox& sandbox_;
-  std::vector<std::pair<std::string, Value>> variables_;
+  Variables variables_;  // Sorted by name.
   std::vector<std::unique_ptr<Activation>> kept_activations_;
   std::string* out_ = nullptr;
   std::uint64_t num_output_bytes_ = 0;  // Of all outputs that are being written.

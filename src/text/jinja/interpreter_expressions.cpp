@@ -152,6 +152,7 @@ Status Interpreter::evaluate_arguments(const ArgumentExpressions& expressions,
     }
   }
   for (const auto& [name, expression] : expressions.named) {
+    TRY(sandbox_.spend_bytes(name.size()));
     arguments.named.emplace_back(name, TRY(evaluate(*expression, activation)));
   }
   if (expressions.double_star == nullptr) return Ok{};
@@ -168,6 +169,7 @@ Status Interpreter::evaluate_arguments(const ArgumentExpressions& expressions,
       }
     }
     TRY(sandbox_.spend_items(arguments.named.size()));
+    TRY(sandbox_.spend_bytes(key.text().size()));
     arguments.named.emplace_back(key.text(), value);
   }
   return Ok{};

@@ -74,6 +74,12 @@ Status Interpreter::write(std::string_view text) {
   return Ok{};
 }
 
+Status Interpreter::write_text(const Value& value, std::string_view from) {
+  if (value.is_string()) return write(value.text());
+  return template_error("expected a string from " + std::string(from) + ", got " +
+                        std::string(type_name(value)));
+}
+
 Result<Interpreter::Captured> Interpreter::capture(const Block& block, Activation& activation) {
   Captured captured;
   std::string* outer = std::exchange(out_, &captured.text);
@@ -138,7 +144,7 @@ Result<Interpreter::Flow> Interpreter::node(const FilterBlock& node, Activation&
   if (captured.flow != Flow::kNormal) return captured.flow;
   captured_ = TRY(sandbox_.string(std::move(captured.text)));
   const Value value = TRY(evaluate(*node.filter, activation));
-  TRY(write(TRY(to_str(sandbox_, value))));
+  TRY(write_text(value, "a filter block"));
   leave_scope(node.loads, activation);
   return Flow::kNormal;
 }
@@ -156,7 +162,7 @@ Result<Interpreter::Flow> Interpreter::node(const CallBlock& node, Activation& a
   }
   const Value caller = TRY(make_macro(*node.caller, activation));
   const Value value = TRY(evaluate_call(*node.call, activation, caller));
-  TRY(write(TRY(to_str(sandbox_, value))));
+  TRY(write_text(value, "a call block"));
   return Flow::kNormal;
 }
 

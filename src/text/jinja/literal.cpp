@@ -90,6 +90,24 @@ bool underscores_are_fine(std::string_view text) {
   return true;
 }
 
+// Decimal digits of other scripts count as digits; in Unicode they come in runs from zero to nine.
+std::string with_ascii_digits(std::string_view text) {
+  if (count_code_points(text) == text.size()) return std::string(text);
+  std::string out;
+  while (!text.empty()) {
+    const Utf8Character character = decode_utf8(text);
+    char32_t first = character.code_point;
+    if (first >= 0x80 && has_class(first, CharacterClass::kDecimal)) {
+      while (has_class(first - 1, CharacterClass::kDecimal)) --first;
+      out += static_cast<char>('0' + (character.code_point - first) % 10);
+    } else {
+      out += text.substr(0, character.num_bytes);
+    }
+    text.remove_prefix(character.num_bytes);
+  }
+  return out;
+}
+
 std::string_view trim(std::string_view text) {
   return strip_space_right(strip_space_left(text));
 }
@@ -240,7 +258,7 @@ std::optional<std::int64_t> parse_digits(std::string_view digits, int base) {
 }
 
 std::optional<double> parse_python_float(std::string_view text) {
-  const std::string_view trimmed = trim(text);
+  const std::string trimmed = with_ascii_digits(trim(text));
   if (!underscores_are_fine(trimmed)) return std::nullopt;
   std::string digits = without_underscores(trimmed);
   std::string_view unsigned_digits = digits;
@@ -264,7 +282,8 @@ std::optional<double> parse_python_float(std::string_view text) {
 }
 
 Result<std::optional<std::int64_t>> parse_python_int(std::string_view text, std::int64_t base) {
-  std::string_view digits = trim(text);
+  const std::string trimmed = with_ascii_digits(trim(text));
+  std::string_view digits = trimmed;
   const bool is_negative = digits.starts_with('-');
   if (is_negative || digits.starts_with('+')) digits.remove_prefix(1);
   if (base != 0 && (base < 2 || base > 36)) return std::optional<std::int64_t>();

@@ -49,7 +49,8 @@ class PercentFormatter {
   }
 
   Result<Value> next_value() {
-    if (next_ >= num_values()) return template_error("not enough arguments for format string");
+    if (uses_names_ || next_ >= num_values())
+      return template_error("not enough arguments for format string");
     ++next_;
     return values_.is(Kind::kTuple) ? values_.sequence().items[next_ - 1] : values_;
   }
@@ -173,7 +174,7 @@ class PercentFormatter {
     std::string text;
     TRY(type == 's' ? append_str(sandbox_, value, text) : append_repr(sandbox_, value, text));
     const bool is_safe = type == 's' && value.is_string() && value.string().is_markup;
-    if (is_markup_ && !is_safe) text = escape_html(text);
+    if (is_markup_ && !is_safe) text = TRY(escape_html(sandbox_, text));
     return padded_text(text, spec);
   }
 

@@ -12,6 +12,9 @@
 namespace millrace::jinja {
 namespace {
 
+// Escapes make a text ten times as long, so it goes to the output, where it is weighed, in chunks.
+constexpr std::size_t kChunkBytes = 4096;
+
 void append_hex(char32_t c, int num_digits, std::string& out) {
   for (int digit = num_digits - 1; digit >= 0; --digit) {
     out += "0123456789abcdef"[(c >> (4 * digit)) & 0xF];
@@ -109,6 +112,7 @@ Status append_sequence(Sandbox& sandbox, const Value& value, std::string& out) {
 
 // Both str() and repr() of what is not a string or undefined.
 Status append_plain(Sandbox& sandbox, const Value& value, std::string& out) {
+  TRY(sandbox.spend(1));
   TRY(sandbox.enter());
   const DepthGuard guard(sandbox);
   switch (value.kind()) {
@@ -196,6 +200,9 @@ Status append_quoted(Sandbox& sandbox, std::string_view text, std::string& out) 
     const Utf8Character character = decode_utf8(text);
     append_escaped(character.code_point, quote, quoted);
     text.remove_prefix(character.num_bytes);
+    if (quoted.size() < kChunkBytes) continue;
+    TRY(sandbox.append(out, quoted));
+    quoted.clear();
   }
   quoted += quote;
   return sandbox.append(out, quoted);

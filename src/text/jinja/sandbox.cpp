@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::uint64_t kObjectBytes = 64;  // A shared pointer's counts and an allocator's header.
 constexpr std::size_t kScannedEntriesMax = 8;
+// Of a name in a message: making it must not cost more than the step that failed.
+constexpr std::size_t kShownBytesMax = 100;
 
 std::uint32_t depth_of(const Value& value) {
   switch (value.kind()) {
@@ -67,6 +69,12 @@ std::vector<std::pair<Value, Value>> without_duplicates(
 
 }  // namespace
 
+std::string shown_name(std::string_view name) {
+  std::string shown(name.substr(0, kShownBytesMax));
+  if (shown.size() < name.size()) shown.resize(previous_code_point(shown, shown.size()));
+  return shown;
+}
+
 Sandbox::~Sandbox() {
   for (const ObjectPtr& object : tracked_) object->forget();
 }
@@ -74,6 +82,11 @@ Sandbox::~Sandbox() {
 Error Sandbox::out_of_steps() const {
   return Error{ErrorCode::kTooLarge,
                "rendering takes more than " + std::to_string(limits_.num_steps_max) + " steps"};
+}
+
+Error Sandbox::text_too_long() const {
+  return Error{ErrorCode::kTooLarge,
+               "a text exceeds " + std::to_string(limits_.output_bytes_max) + " bytes"};
 }
 
 Error Sandbox::too_deep() const {
@@ -98,8 +111,7 @@ Status Sandbox::append(std::string& out, std::string_view piece) {
   TRY(spend_bytes(piece.size()));
   if (piece.size() > limits_.output_bytes_max ||
       out.size() > limits_.output_bytes_max - piece.size()) {
-    return Error{ErrorCode::kTooLarge,
-                 "a text exceeds " + std::to_string(limits_.output_bytes_max) + " bytes"};
+    return text_too_long();
   }
   out += piece;
   return Ok{};
@@ -113,8 +125,14 @@ Status Sandbox::append_repeated(std::string& out, std::string_view piece, std::u
                                            " times exceeds " +
                                            std::to_string(limits_.output_bytes_max) + " bytes"};
   }
-  TRY(spend_items(times));
-  for (std::uint64_t i = 0; i < times; ++i) TRY(append(out, piece));
+  if (out.size() > limits_.output_bytes_max - *num_bytes) return text_too_long();
+  TRY(spend_bytes(*num_bytes));
+  if (piece.size() == 1) {
+    out.append(times, piece[0]);
+    return Ok{};
+  }
+  TRY(spend(times / 16));
+  for (std::uint64_t i = 0; i < times; ++i) out += piece;
   return Ok{};
 }
 
@@ -238,21 +256,17 @@ Result<Value> Sandbox::undefined(std::string message) {
 }
 
 Result<Value> Sandbox::undefined_name(std::string_view name) {
-  return undefined("'" + std::string(name) + "' is undefined");
+  return undefined("'" + shown_name(name) + "' is undefined");
 }
 
 Result<Value> Sandbox::undefined_attribute(const Value& of, const Value& name) {
   const std::string owner = of.is_none() ? "None" : std::string(type_name(of)) + " object";
   if (name.is_string()) {
-    constexpr std::size_t kShownBytesMax = 100;
-    std::string shown = name.text().substr(0, kShownBytesMax);
-    if (shown.size() < name.text().size()) shown.resize(previous_code_point(shown, shown.size()));
-    return undefined("'" + owner + "' has no attribute '" + shown + "'");
+    return undefined("'" + owner + "' has no attribute '" + shown_name(name.text()) + "'");
   }
   std::string shown;
   TRY(append_repr(*this, name, shown));
-  constexpr std::size_t kReprBytesMax = 100;
-  if (shown.size() > kReprBytesMax) shown = std::string(type_name(name));
+  if (shown.size() > kShownBytesMax) shown = std::string(type_name(name));
   return undefined(owner + " has no element " + shown);
 }
 

@@ -30,8 +30,9 @@ class Sandbox {
     num_steps_left_ -= num_steps;
     return Ok{};
   }
-  // Reading or copying that many bytes of text.
-  Status spend_bytes(std::uint64_t num_bytes) { return spend(1 + num_bytes / 256); }
+  // Reading, copying or searching that many bytes of text. What a step buys bounds all memory too:
+  // no text comes into being without being paid for.
+  Status spend_bytes(std::uint64_t num_bytes) { return spend(1 + num_bytes / 64); }
   // Walking over that many characters or items, one by one.
   Status spend_items(std::uint64_t num_items) { return spend(1 + num_items / 4); }
 
@@ -82,6 +83,7 @@ class Sandbox {
 
  private:
   Error out_of_steps() const;
+  Error text_too_long() const;
   Error too_deep() const;
   Result<Value> sequence(Kind kind, std::vector<Value> items, SequencePtr into);
   Result<std::uint32_t> nesting(std::uint32_t deepest) const;
@@ -94,6 +96,9 @@ class Sandbox {
   Meter meter_;
   std::vector<ObjectPtr> tracked_;
 };
+
+// A name as messages show it: its first 100 bytes at most.
+std::string shown_name(std::string_view name);
 
 // Ends a Sandbox::enter().
 class DepthGuard {

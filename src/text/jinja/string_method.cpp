@@ -25,7 +25,7 @@ Result<Value> cased(Sandbox& sandbox, const Value& self, const Arguments& argume
 template <Side kSide>
 Result<Value> stripped(Sandbox& sandbox, const Value& self, const Arguments& arguments) {
   const std::vector<Value> bound = TRY(bind(arguments, {"strip", {""}, 0}));
-  TRY(sandbox.spend_bytes(self.text().size()));
+  TRY(sandbox.spend_bytes(2 * self.text().size()));
   if (bound[0].is_missing() || bound[0].is_none()) {
     return sandbox.string_like(self, std::string(strip_space(self.text(), kSide)));
   }
@@ -73,7 +73,7 @@ Result<Value> split_into_lines(Sandbox& sandbox, const Value& self, const Argume
 // What Markup's methods do to the strings that they are given.
 Result<std::string> escaped(Sandbox& sandbox, const Value& value) {
   if (value.is_string() && value.string().is_markup) return value.text();
-  return escape_html(TRY(to_str(sandbox, value)));
+  return escape_html(sandbox, TRY(to_str(sandbox, value)));
 }
 
 Result<Value> join(Sandbox& sandbox, const Value& self, const Arguments& arguments) {
@@ -189,7 +189,7 @@ Result<Value> partitioned(Sandbox& sandbox, const Value& self, const Arguments& 
   const std::string_view separator = TRY(to_text(bound[0], "partition"));
   if (separator.empty()) return template_error("empty separator");
   const std::string_view text = self.text();
-  TRY(sandbox.spend_bytes(text.size()));
+  TRY(spend_search(sandbox, text, separator));
   const bool from_left = kSide == Side::kLeft;
   const std::size_t at = from_left ? find_text(text, separator) : find_last_text(text, separator);
   std::array<std::string_view, 3> parts = {from_left ? text : "", "", from_left ? "" : text};

@@ -28,7 +28,7 @@ Result<std::optional<Part>> select_part(Sandbox& sandbox, const Value& self, con
   const auto num_characters = static_cast<std::size_t>(span.stop - span.start);
   const std::string_view text = string.text;
   if (string.is_ascii()) return std::optional(Part{text.substr(first, num_characters), first});
-  TRY(sandbox.spend_items(first + num_characters));
+  TRY(sandbox.spend_bytes(4 * (first + num_characters)));
   const std::size_t from = code_point_offset(text, first);
   const std::size_t num_bytes = code_point_offset(text.substr(from), num_characters);
   return std::optional(Part{text.substr(from, num_bytes), first});
@@ -41,6 +41,7 @@ Result<Value> position_of(Sandbox& sandbox, const Value& self, const Arguments& 
   const std::vector<Value> bound = TRY(bind(arguments, {"find", {"", "", ""}, 1}));
   const std::string_view wanted = TRY(to_text(bound[0], "find"));
   if (const auto part = TRY(select_part(sandbox, self, bound[1], bound[2]))) {
+    TRY(spend_search(sandbox, part->text, wanted));
     const std::size_t at =
         kSide == Side::kLeft ? find_text(part->text, wanted) : find_last_text(part->text, wanted);
     if (at != std::string_view::npos) {
@@ -60,6 +61,7 @@ Result<Value> count_of(Sandbox& sandbox, const Value& self, const Arguments& arg
   if (wanted.empty()) {
     return Value::integer(static_cast<std::int64_t>(count_code_points(part->text)) + 1);
   }
+  TRY(spend_search(sandbox, part->text, wanted));
   std::int64_t num_found = 0;
   std::string_view rest = part->text;
   while (true) {

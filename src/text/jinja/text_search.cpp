@@ -14,6 +14,21 @@ bool is_space_at(std::string_view text) {
   return is_space(decode_utf8(text).code_point);
 }
 
+std::string_view html_entity(char c) {
+  switch (c) {
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '\'':
+      return "&#39;";
+    default:
+      return "&#34;";
+  }
+}
+
 Status add_piece(Sandbox& sandbox, Pieces& pieces, std::string_view piece) {
   TRY(sandbox.spend(1));
   if (pieces.size() == pieces.capacity()) {
@@ -24,6 +39,14 @@ Status add_piece(Sandbox& sandbox, Pieces& pieces, std::string_view piece) {
 }
 
 }  // namespace
+
+// Texts in which the wanted one almost occurs everywhere cost the C library up to m / 12 ns a byte
+// for m bytes that are wanted; beyond 256 it takes another way, with 2 ns a byte at most.
+Status spend_search(Sandbox& sandbox, std::string_view text, std::string_view wanted) {
+  constexpr std::size_t kLongBytes = 256;
+  const std::size_t factor = wanted.size() > kLongBytes ? 4 : 1 + wanted.size() / 8;
+  return sandbox.spend_bytes(text.size() * factor);
+}
 
 std::size_t find_text(std::string_view text, std::string_view wanted) {
   if (wanted.empty()) return 0;
@@ -45,6 +68,7 @@ std::size_t find_last_text(std::string_view text, std::string_view wanted) {
 
 Result<Pieces> split_at(Sandbox& sandbox, std::string_view text, std::string_view separator,
                         std::int64_t num_cuts_max) {
+  TRY(spend_search(sandbox, text, separator));
   Pieces pieces;
   while (num_cuts_max < 0 || static_cast<std::int64_t>(pieces.size()) < num_cuts_max) {
     const std::size_t at = find_text(text, separator);
@@ -134,6 +158,7 @@ Result<Pieces> split_lines(Sandbox& sandbox, std::string_view text, LineEnds end
 
 Result<std::string> replace_text(Sandbox& sandbox, std::string_view text, std::string_view from,
                                  std::string_view to, std::int64_t num_times_max) {
+  TRY(spend_search(sandbox, text, from));
   std::string out;
   std::int64_t num_times = 0;
   std::size_t at = 0;
@@ -181,29 +206,16 @@ std::string_view strip_characters(std::string_view text, std::string_view set, S
   return text;
 }
 
-std::string escape_html(std::string_view text) {
+Result<std::string> escape_html(Sandbox& sandbox, std::string_view text) {
   std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      case '"':
-        out += "&#34;";
-        break;
-      default:
-        out += c;
-    }
+  TRY(sandbox.spend_bytes(2 * text.size()));
+  while (!text.empty()) {
+    const std::size_t plain = std::min(text.find_first_of("&<>'\""), text.size());
+    TRY(sandbox.append(out, text.substr(0, plain)));
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    TRY(sandbox.append(out, html_entity(text[0])));
+    text.remove_prefix(1);
   }
   return out;
 }

@@ -36,6 +36,9 @@ std::string_view strip_space(std::string_view text, Side side);
 std::string_view strip_characters(std::string_view text, std::string_view set, Side side);
 
 // & < > " ' as HTML has them.
-std::string escape_html(std::string_view text);
+// Pays for looking for `wanted` in all of `text`, once.
+Status spend_search(Sandbox& sandbox, std::string_view text, std::string_view wanted);
+
+Result<std::string> escape_html(Sandbox& sandbox, std::string_view text);
 
 }  // namespace millrace::jinja

@@ -27,6 +27,13 @@ struct CodePointRange {
 
 #include "text/jinja/unicode_tables.inc"
 
+// Unicode's Other_ID_Start and Other_ID_Continue: in names whatever their category.
+// Source: Unicode 15.0, PropList.txt.
+constexpr CodePointRange kOtherWordStarts[] = {
+    {0x1885, 0x1886}, {0x2118, 0x2118}, {0x212E, 0x212E}, {0x309B, 0x309C}};
+constexpr CodePointRange kOtherWordParts[] = {
+    {0x00B7, 0x00B7}, {0x0387, 0x0387}, {0x1369, 0x1371}, {0x19DA, 0x19DA}};
+
 template <std::size_t N>
 bool is_in(const CodePointRange (&ranges)[N], char32_t code_point) {
   const auto* after =
@@ -221,9 +228,14 @@ std::size_t count_code_points(std::string_view text) {
 }
 
 std::size_t code_point_offset(std::string_view text, std::size_t index) {
+  // Texts are well-formed: characters start where no continuation byte is.
+  const auto continues = [&](std::size_t i) {
+    return (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80;
+  };
   std::size_t offset = 0;
-  for (; index > 0 && offset < text.size(); --index) {
-    offset += decode_utf8(text.substr(offset)).num_bytes;
+  while (index > 0 && offset < text.size()) {
+    ++offset;
+    if (offset == text.size() || !continues(offset)) --index;
   }
   return offset;
 }
@@ -242,6 +254,12 @@ bool is_space(char32_t c) {
 
 std::string_view strip_space_left(std::string_view text) {
   while (!text.empty()) {
+    const auto first = static_cast<unsigned char>(text[0]);
+    if (first < 0x80) {
+      if (!is_space(first)) break;
+      text.remove_prefix(1);
+      continue;
+    }
     const Utf8Character character = decode_utf8(text);
     if (!is_space(character.code_point)) break;
     text.remove_prefix(character.num_bytes);
@@ -285,9 +303,10 @@ bool has_class(char32_t c, CharacterClass wanted) {
     case CharacterClass::kCased:
       return is_cased(c);
     case CharacterClass::kWordStart:
-      return is_letter(of) || of == kNl || c == '_';
+      return is_letter(of) || of == kNl || c == '_' || is_in(kOtherWordStarts, c);
     case CharacterClass::kWord:
-      return is_letter(of) || of == kNl || of == kMn || of == kMc || of == kNd || of == kPc;
+      return is_letter(of) || of == kNl || of == kMn || of == kMc || of == kNd || of == kPc ||
+             is_in(kOtherWordStarts, c) || is_in(kOtherWordParts, c);
     case CharacterClass::kPrintable:
       return c < 0x7F ? c >= ' ' : of != 0 && of < kZs;
   }

@@ -12,6 +12,9 @@
 namespace millrace::jinja {
 namespace {
 
+// Escapes make a text six times as long, so it goes to the output, where it is weighed, in chunks.
+constexpr std::size_t kChunkBytes = 4096;
+
 void append_unit(std::uint32_t unit, std::string& out) {
   out += "\\u";
   for (int digit = 3; digit >= 0; --digit) out += "0123456789abcdef"[(unit >> (4 * digit)) & 0xF];
@@ -90,12 +93,16 @@ class JsonWriter {
     TRY(sandbox_.spend_items(rest.size() / 8));
     std::string quoted = "\"";
     while (!rest.empty()) {
+      if (quoted.size() >= kChunkBytes) {
+        TRY(put(quoted));
+        quoted.clear();
+      }
       const char c = rest[0];
       if (const std::string_view escape = short_escape(c); !escape.empty()) {
         quoted += escape;
       } else if (static_cast<unsigned char>(c) < 0x20) {
         append_unit(static_cast<unsigned char>(c), quoted);
-      } else if (static_cast<unsigned char>(c) >= 0x80 &&
+      } else if (static_cast<unsigned char>(c) >= 0x7F &&
                  style_.characters == JsonCharacters::kAscii) {
         const Utf8Character character = decode_utf8(rest);
         append_ascii(character.code_point, quoted);

@@ -339,6 +339,48 @@ CONVERSATIONS = {
         "controls": {"length": "long", "originality": 3},
         "keep_past_thinking": True,
     },
+    "functions text": {
+        "messages": [BRIEF, user("Hello")],
+        "functions": '[{"name": "get_weather"}]',
+        "datetime": "2031-01-01 12:00:00",
+    },
+    "functions calls": {
+        "messages": PARIS + [PARIS_CALL, PARIS_RESULT, assistant("21.5 degrees."), user("Thanks.")],
+        "functions": '[{"name": "get_weather"}]',
+        "datetime": "2031-01-01",
+    },
+    "thinking tools": {
+        "messages": [
+            BRIEF,
+            user("Weather?"),
+            assistant(
+                "Let me see.",
+                reasoning_content="I need\n\nthe weather.",
+                tool_calls=[call("get_weather", {"city": "Zürich", "days": 2}, 1)],
+            ),
+            tool('{"t": -3.5}', 1, name="get_weather"),
+            assistant("<think>\nCold.\n</think>\n\nIt is cold."),
+            user("And tomorrow?"),
+            assistant("", thinking="Once more.", reasoning="Once more."),
+            user("Well?"),
+        ],
+        "tools": [WEATHER, SEARCH],
+        "enable_thinking": True,
+        "thinking": True,
+        "add_generation_prompt": True,
+    },
+    "thinking off tools": {
+        "messages": PARIS + [PARIS_CALL, PARIS_RESULT],
+        "tools": [WEATHER],
+        "enable_thinking": False,
+        "thinking": False,
+        "reasoning_effort": "none",
+    },
+    "forty turns": {
+        "messages": [
+            user(f"Question {i}?") if i % 2 == 0 else assistant(f"Answer {i}.") for i in range(41)
+        ]
+    },
     "no tokens": {"messages": [user("Hello"), assistant("Hi"), user("Bye")], "no_tokens": True},
 }
 

@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 from conversations import conversations
+from corner_cases import CORNERS
 from reference import NOW, render, with_defaults
 from snippet_cases import SNIPPETS
 
@@ -62,7 +63,7 @@ def make_expected(folder, contexts):
 
 def make_snippets():
     made = []
-    for snippet in SNIPPETS:
+    for snippet in SNIPPETS + CORNERS:
         template, context = snippet if isinstance(snippet, tuple) else (snippet, {})
         row = {"template": template}
         if context:
