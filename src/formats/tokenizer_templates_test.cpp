@@ -48,13 +48,13 @@ TEST(TokenizerTemplatesTest, SeveralByNameAndFilesBesideThem) {
   write(folder, "tokenizer_config.json",
         R"({"chat_template": [{"name": "default", "template": "D"},
                               {"name": "rag", "template": "R"}]})");
-  EXPECT_EQ(templates_in(folder), (Templates{{"default", "D"}, {"rag", "R"}}));
+  EXPECT_EQ(templates_in(folder), (Templates{{"", "D"}, {"rag", "R"}}));
   std::filesystem::create_directory(folder / "additional_chat_templates");
   write(folder, "additional_chat_templates/rag.jinja", "R from a file");
   write(folder, "additional_chat_templates/tool_use.jinja", "T");
   write(folder, "additional_chat_templates/notes.txt", "not a template");
   EXPECT_EQ(templates_in(folder),
-            (Templates{{"default", "D"}, {"rag", "R from a file"}, {"tool_use", "T"}}));
+            (Templates{{"", "D"}, {"rag", "R from a file"}, {"tool_use", "T"}}));
 }
 
 TEST(TokenizerTemplatesTest, RefusesMoreFilesThanAnyModelHas) {

@@ -76,6 +76,7 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source,
 Result<std::string> ChatTemplate::render(const ChatTemplateInput& input) const {
   jinja::Sandbox sandbox(program_->limits, input.unix_seconds);
   Variables variables = TRY(make_variables(sandbox, input));
+  sandbox.allow_for_input();
   return jinja::Interpreter(*program_, sandbox, std::move(variables)).run();
 }
 

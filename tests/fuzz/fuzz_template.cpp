@@ -12,6 +12,7 @@ constexpr millrace::ChatTemplateLimits kLimits = {.source_bytes_max = 16 << 10,
                                                   .output_bytes_max = 1 << 20,
                                                   .memory_bytes_max = 32 << 20,
                                                   .num_steps_max = 200'000,
+                                                  .num_steps_max_of_all = 200'000,
                                                   .range_items_max = 10'000};
 constexpr char kSeparator = '\x1E';
 

@@ -79,9 +79,19 @@ Sandbox::~Sandbox() {
   for (const ObjectPtr& object : tracked_) object->forget();
 }
 
+void Sandbox::allow_for_input() {
+  CHECK(num_steps_max_ == limits_.num_steps_max);  // Once.
+  if (limits_.num_steps_max >= limits_.num_steps_max_of_all) return;
+  // The live bytes are bounded by the memory limit, so this cannot overflow.
+  const std::uint64_t num_more = std::min(meter_.live_bytes * limits_.num_steps_per_input_byte,
+                                          limits_.num_steps_max_of_all - limits_.num_steps_max);
+  num_steps_max_ += num_more;
+  num_steps_left_ += num_more;
+}
+
 Error Sandbox::out_of_steps() const {
   return Error{ErrorCode::kTooLarge,
-               "rendering takes more than " + std::to_string(limits_.num_steps_max) + " steps"};
+               "rendering takes more than " + std::to_string(num_steps_max_) + " steps"};
 }
 
 Error Sandbox::text_too_long() const {

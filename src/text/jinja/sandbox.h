@@ -16,13 +16,19 @@ namespace millrace::jinja {
 class Sandbox {
  public:
   Sandbox(const ChatTemplateLimits& limits, std::int64_t unix_seconds)
-      : limits_(limits), unix_seconds_(unix_seconds), num_steps_left_(limits.num_steps_max) {}
+      : limits_(limits),
+        unix_seconds_(unix_seconds),
+        num_steps_max_(limits.num_steps_max),
+        num_steps_left_(limits.num_steps_max) {}
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
   ~Sandbox();
 
   const ChatTemplateLimits& limits() const { return limits_; }
   std::int64_t unix_seconds() const { return unix_seconds_; }
+
+  // Grants more steps for the values that there are now, which are the input.
+  void allow_for_input();
 
   // kTooLarge when the steps are used up.
   Status spend(std::uint64_t num_steps) {
@@ -90,6 +96,7 @@ class Sandbox {
 
   ChatTemplateLimits limits_;
   std::int64_t unix_seconds_;
+  std::uint64_t num_steps_max_;
   std::uint64_t num_steps_left_;
   std::size_t depth_ = 0;
   bool raised_ = false;
