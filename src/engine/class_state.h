@@ -68,6 +68,9 @@ struct ClassState {
   std::size_t num_denied_steps = 0;   // in a row in which it was below its quota and got no room
   TokenPace start_pace;               // of prompts that begin to run, while some wait
   ClassCounts counts;
+  // Since the controller last looked: times to first token over the class's target.
+  double response_ratios = 0;
+  std::size_t num_responses = 0;
 
   // Within one plan.
   std::size_t num_wanted = 0;      // blocks that it takes whatever happens

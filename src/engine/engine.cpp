@@ -227,6 +227,11 @@ void Engine::leave_queue() {
   }
 }
 
+std::optional<ShareDecision> Engine::last_share_decision() const {
+  const std::lock_guard lock(decision_mutex_);
+  return last_decision_;
+}
+
 void Engine::emit() {
   leave_queue();
   const StepEvents& events = scheduler_.events();
@@ -237,6 +242,10 @@ void Engine::emit() {
   for (const std::unique_ptr<Sequence>& sequence : events.finished) {
     streams_[sequence->id.index]->finish(*sequence->finish);
     streams_[sequence->id.index].reset();
+  }
+  if (events.share_decision) {
+    const std::lock_guard lock(decision_mutex_);
+    last_decision_ = events.share_decision;
   }
   const std::size_t num_finished = events.finished.size();
   scheduler_.clear_events();

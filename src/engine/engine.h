@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -68,6 +70,8 @@ class Engine {
   const Scheduler& scheduler() const { return scheduler_; }
   // Who waits, how long that takes, and when a refused client may come back. Any thread.
   const Admission& admission() const { return admission_; }
+  // What the share controller did last and why, for the log and the metrics. Any thread.
+  std::optional<ShareDecision> last_share_decision() const;
   // What a request of this class is held against.
   RequestLimits request_limits(ClassId id) const;
 
@@ -109,6 +113,9 @@ class Engine {
   StepResult result_;
   std::vector<std::shared_ptr<StreamState>> streams_;  // by SequenceId
   std::uint64_t num_cancels_seen_ = 0;
+
+  mutable std::mutex decision_mutex_;  // Guards last_decision_.
+  std::optional<ShareDecision> last_decision_;
   std::thread thread_;
 };
 

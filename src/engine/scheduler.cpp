@@ -41,6 +41,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
     elders_passed_max_.push_back(
         elders_passed_max(options, ClassId{static_cast<std::uint32_t>(i)}));
   }
+  if (options.controller) controller_.emplace(*options.controller, options.classes);
   free_ids_.reserve(options.num_requests_max);
   for (std::size_t i = options.num_requests_max; i > 0; --i) {
     free_ids_.push_back(SequenceId{static_cast<std::uint32_t>(i - 1)});
@@ -198,6 +199,7 @@ const StepPlan& Scheduler::plan(TimePoint now) {
     }
   }
   last_plan_time_ = now;
+  control_shares(now);
   plan_.clear();
   budget_ = {};
   choose_elder();
@@ -228,9 +230,20 @@ void Scheduler::apply(const StepResult& result) {
     if (sequence.has_parked_followers && sequence.num_computed + 1 >= sequence.num_prompt()) {
       unpark_followers(sequence);
     }
-    if (chunk.samples) take_token(sequence, i, result.samples[i]);
+    if (!chunk.samples) continue;
+    if (sequence.num_generated() == 0) note_response(sequence, result.elapsed);
+    take_token(sequence, i, result.samples[i]);
   }
   collect_finished();
+}
+
+// Its first token comes at the end of the step that was planned at last_plan_time_.
+void Scheduler::note_response(const Sequence& sequence, Duration elapsed) {
+  ClassState& state = state_of(sequence);
+  const Duration response = *last_plan_time_ + elapsed - sequence.submitted;
+  const Duration target = options_.classes[sequence.request.service_class.index].first_token_target;
+  state.response_ratios += seconds(response) / seconds(target);
+  ++state.num_responses;
 }
 
 void Scheduler::publish(Sequence& sequence) {
@@ -300,6 +313,7 @@ void Scheduler::clear_events() {
   }
   events_.tokens.clear();
   events_.started.clear();
+  events_.share_decision.reset();
   events_.finished.clear();
 }
 

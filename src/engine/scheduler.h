@@ -31,6 +31,7 @@ struct StepEvents {
   std::vector<Token> tokens;                        // drawn and kept; a stop token is not kept
   std::vector<const Sequence*> started;             // run for the first time
   std::vector<std::unique_ptr<Sequence>> finished;  // with `finish` set and no blocks
+  std::optional<ShareDecision> share_decision;      // the controller moved shares
 };
 
 // How a class stands.
@@ -131,6 +132,7 @@ class Scheduler {
   void retire(Sequence& sequence);
   void publish(Sequence& sequence);
   void unpark_followers(Sequence& leader);
+  void note_response(const Sequence& sequence, Duration elapsed);
   void take_token(Sequence& sequence, std::size_t chunk, const SampledToken& sample);
 
   // scheduler_plan.cpp: who gets what.
@@ -148,6 +150,8 @@ class Scheduler {
   std::size_t prompt_blocks_left(const Sequence& sequence) const;
   std::size_t growth_reserve() const;
   void settle();
+  void control_shares(TimePoint now);
+  ClassObservation observe_class(ClassId id);
   void add_chunk(const Sequence& sequence, std::size_t num_tokens);
 
   // scheduler_room.cpp: slots and blocks, who must give them up.
@@ -173,6 +177,7 @@ class Scheduler {
   PrefixIndex index_;
   FairShare shares_;
   CostModel cost_model_;
+  std::optional<ShareController> controller_;
   std::vector<ClassState> classes_;
   std::vector<std::unique_ptr<Sequence>> by_id_;
   std::vector<SequenceId> free_ids_;

@@ -34,6 +34,16 @@ Status check_options(const SchedulerOptions& options) {
   TRY(check_count("prompt_tokens_min", options.prompt_tokens_min, 1, kCountMax));
   TRY(check_count("reclaim_steps", options.reclaim_steps, 1, kCountMax));
   TRY(check_classes(options.classes));
+  if (!options.controller) return Ok{};
+  if (options.controller->interval <= Duration{0}) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "interval of the share controller is 0, expected more"};
+  }
+  if (!(options.controller->step > 0 && options.controller->step < 1)) {
+    return Error{ErrorCode::kInvalidArgument, "step of the share controller is " +
+                                                  std::to_string(options.controller->step) +
+                                                  ", expected between 0 and 1"};
+  }
   return Ok{};
 }
 

@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/request.h"
 #include "engine/service_class.h"
+#include "engine/share_controller.h"
 
 namespace millrace {
 
@@ -33,6 +35,8 @@ struct SchedulerOptions {
   std::size_t reclaim_steps = 8;
   PrefixReuse prefix_reuse = PrefixReuse::kOn;
   std::vector<ServiceClass> classes = default_service_classes();
+  // Moves shares between classes, within their share_min and share_max. Absent: shares stay.
+  std::optional<ShareControllerOptions> controller = std::nullopt;
 };
 
 // kInvalidArgument naming the option, what was found and what is expected.

@@ -1,5 +1,7 @@
 // The policy of one step: decodes, then prompts dealt to the class that is furthest behind.
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "base/check.h"
 #include "base/checked.h"
@@ -199,6 +201,36 @@ std::size_t Scheduler::growth_reserve() const {
   constexpr std::size_t kSequencesPerBlock = 8;
   if (running_.size() <= 1) return 0;
   return static_cast<std::size_t>(ceil_div(running_.size(), kSequencesPerBlock));
+}
+
+// Once in a while: asks the controller, and starts a new count of what it looks at.
+void Scheduler::control_shares(TimePoint now) {
+  if (!controller_ || !controller_->is_due(now)) return;
+  std::array<ClassObservation, kClassesMax> observations;
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) observations[i] = observe_class(ClassId{i});
+  const std::optional<ShareDecision> decision =
+      controller_->decide(now, std::span(observations).first(classes_.size()));
+  if (!decision) return;
+  shares_.set_parts(controller_->parts());
+  events_.share_decision = decision;
+}
+
+ClassObservation Scheduler::observe_class(ClassId id) {
+  ClassState& state = classes_[id.index];
+  ClassObservation seen{.num_waiting = state.waiting.size()};
+  if (state.num_responses > 0) {
+    seen.response_ratio = state.response_ratios / static_cast<double>(state.num_responses);
+  }
+  state.response_ratios = 0;
+  state.num_responses = 0;
+  std::size_t num_tokens = 0;
+  for (const Sequence* sequence : state.waiting.sequences()) {
+    num_tokens += sequence->num_queued_tokens;
+  }
+  const double pace = state.start_pace.tokens_per_second();
+  const double target = seconds(options_.classes[id.index].first_token_target);
+  if (pace > 0) seen.queue_ratio = static_cast<double>(num_tokens) / pace / target;
+  return seen;
 }
 
 // Who has work left over, and who is kept out of its quota although it is behind.

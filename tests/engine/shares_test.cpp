@@ -148,6 +148,32 @@ TEST(Lending, AClassThatComesBackHasItsQuotaWithinTheStatedSteps) {
   EXPECT_GT(machine.scheduler().class_status(kInteractive).counts.num_reclaims, 0u);
 }
 
+TEST(Controller, MovesSharesToTheClassThatIsLateAndBackAgain) {
+  SchedulerOptions options = machine_options();
+  options.classes[0].share = 0.5;
+  options.classes[1].share = 0.5;
+  options.controller = ShareControllerOptions{};
+  Machine machine(options, 4000);
+  const auto part = [&] { return machine.scheduler().class_status(kInteractive).share_part; };
+  // More interactive work than the machine does beside the other; background is never late by its
+  // target of half a minute.
+  for (int i = 0; i < 3000; ++i) {
+    if (i % 10 == 0) {
+      for (int j = 0; j < 4; ++j) machine.submit(kInteractive, {800, 200});
+    }
+    if (i % 40 == 0) machine.submit(kBackground, {800, 200});
+    machine.step();
+  }
+  const double most = part();
+  EXPECT_GT(most, 0.6);
+  EXPECT_LE(most, 0.9);
+  for (int i = 0; i < 30'000; ++i) {
+    if (i % 100 == 0) machine.submit(kInteractive, {10, 10});
+    machine.step();
+  }
+  EXPECT_NEAR(part(), 0.5, 0.01);
+}
+
 TEST(TokenTarget, StepsStayWithinItWhilePromptsStreamIn) {
   SchedulerOptions options = machine_options();
   options.step_tokens_max = 4096;

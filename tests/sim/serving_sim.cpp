@@ -69,6 +69,12 @@ World draw_world(Random& random) {
   scheduler.classes = draw_classes(random, world.num_blocks);
   scheduler.prompt_tokens_min = random.between(1, 16);
   scheduler.reclaim_steps = random.between(1, 8);
+  if (random.chance(0.5)) {
+    scheduler.controller = ShareControllerOptions{.interval = std::chrono::milliseconds(20)};
+    for (ServiceClass& service_class : scheduler.classes) {
+      service_class.share_min = 0.05;
+    }
+  }
   if (random.chance(0.2)) scheduler.prefix_reuse = PrefixReuse::kOff;
   if (random.chance(0.5)) world.step_seconds = 0.02 * random.uniform();
   world.num_requests = random.between(1, 40);
