@@ -19,6 +19,8 @@ class ConfigReader {
   const std::string& name() const { return name_; }
   // Null when absent.
   const Json* find(std::string_view key) const;
+  // Whether the field is there, be it null.
+  bool has(std::string_view key) const { return object_->is_object() && object_->contains(key); }
 
   Result<std::uint64_t> count(std::string_view key) const;
   Result<std::uint64_t> count_or(std::string_view key, std::uint64_t fallback) const;

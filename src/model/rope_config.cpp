@@ -30,19 +30,18 @@ Status read_llama3(const ConfigReader& scaling, RopeSpec& rope) {
 }
 
 Status read_yarn(const ConfigReader& scaling, double original_context, RopeSpec& rope) {
-  if (!TRY(scaling.flag_or("truncate", true))) {
-    return scaling.unsupported("truncate", "yarn bounds are always whole dimensions here");
-  }
   rope.scaling = RopeScaling::kYarn;
   rope.factor = TRY(scaling.number("factor"));
   rope.original_context =
       TRY(scaling.number_or("original_max_position_embeddings", original_context));
   rope.beta_fast = TRY(scaling.number_or("beta_fast", 32.0));
   rope.beta_slow = TRY(scaling.number_or("beta_slow", 1.0));
+  rope.has_whole_bounds = TRY(scaling.flag_or("truncate", true));
   double temperature = yarn_temperature(rope.factor, 1.0);
-  if (scaling.find("mscale") != nullptr && scaling.find("mscale_all_dim") != nullptr) {
-    temperature = yarn_temperature(rope.factor, TRY(scaling.number("mscale"))) /
-                  yarn_temperature(rope.factor, TRY(scaling.number("mscale_all_dim")));
+  const double mscale = TRY(scaling.number_or("mscale", 0.0));
+  const double all_dim = TRY(scaling.number_or("mscale_all_dim", 0.0));
+  if (mscale != 0.0 && all_dim != 0.0) {  // Zero counts as absent, as in transformers.
+    temperature = yarn_temperature(rope.factor, mscale) / yarn_temperature(rope.factor, all_dim);
   }
   rope.attention_factor = TRY(scaling.number_or("attention_factor", temperature));
   return Ok{};

@@ -111,7 +111,8 @@ Result<ModelSpec> read_common(const ConfigReader& config, const ConfigKeys& keys
 std::vector<const Family*> all_families() {
   std::vector<const Family*> families;
   for (const std::span<const Family> rows :
-       {llama_families(), qwen_families(), gemma_families(), phi_families(), gpt_families()}) {
+       {llama_families(), qwen_families(), gemma_families(), phi_families(), gpt_families(),
+        expert_families(), deepseek_families(), gpt_oss_families()}) {
     for (const Family& family : rows) families.push_back(&family);
   }
   return families;

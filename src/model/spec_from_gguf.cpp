@@ -138,7 +138,8 @@ std::vector<const GgufFamily*> all_families() {
   std::vector<const GgufFamily*> families;
   for (const std::span<const GgufFamily> rows :
        {llama_gguf_families(), qwen_gguf_families(), gemma_gguf_families(), phi_gguf_families(),
-        gpt_gguf_families()}) {
+        gpt_gguf_families(), expert_gguf_families(), deepseek_gguf_families(),
+        gpt_oss_gguf_families()}) {
     for (const GgufFamily& family : rows) families.push_back(&family);
   }
   return families;
@@ -210,8 +211,8 @@ Result<ModelSpec> spec_from_gguf(const GgufMetadata& metadata, const WeightSourc
   }
   spec.layers.resize(num_layers);
   TRY(read_layers(reader, weights, family->activation, spec));
-  if (family->read != nullptr) TRY(family->read(reader, weights, spec));
   TRY(read_experts(reader, weights, spec));
+  if (family->read != nullptr) TRY(family->read(reader, weights, spec));
   TRY(read_special_ids(metadata, spec));
   Status checked = check_spec(spec);
   if (!checked.ok()) return with_context(std::move(checked).error(), weights.path());

@@ -176,14 +176,15 @@ TEST_P(BatchInvariance, LogitsEqualTheSoloRunBitForBit) {
 std::vector<InvarianceCase> cases() {
   std::vector<InvarianceCase> rows;
   // Every cache format and several thread counts on the plain family, then the odd ones: windows,
-  // norms per head, experts, biases; then every weight format that the depth of the matrices
-  // allows.
+  // norms per head, experts, biases, latents, sinks; then every weight format that the depth of the
+  // matrices allows.
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) {
     for (const std::size_t threads : {1u, 2u, 3u})
       rows.push_back({"llama3", dtype, std::nullopt, threads});
   }
   for (const char* family :
-       {"mistral", "qwen3", "mixtral", "qwen3-moe-mixed", "qwen2-window", "llama-bias"}) {
+       {"mistral", "qwen3", "mixtral", "qwen3-moe-mixed", "qwen2-window", "llama-bias", "qwen2-moe",
+        "olmoe", "deepseek-v2", "deepseek-v3", "gpt-oss"}) {
     rows.push_back({family, DType::kF16, std::nullopt, 2});
     rows.push_back({family, DType::kI8, std::nullopt, 3});
   }
@@ -192,6 +193,7 @@ std::vector<InvarianceCase> cases() {
         WeightFormat::kInt4, WeightFormat::kInt4Min}) {
     rows.push_back({"llama3", DType::kF16, format, 2});
     rows.push_back({"mixtral", DType::kF16, format, 3});
+    rows.push_back({"deepseek-v2-lite", DType::kF16, format, 2});
   }
   return rows;
 }

@@ -68,11 +68,17 @@ std::span<const Family> qwen_families();
 std::span<const Family> gemma_families();
 std::span<const Family> phi_families();
 std::span<const Family> gpt_families();
+std::span<const Family> expert_families();
+std::span<const Family> deepseek_families();
+std::span<const Family> gpt_oss_families();
 std::span<const GgufFamily> llama_gguf_families();
 std::span<const GgufFamily> qwen_gguf_families();
 std::span<const GgufFamily> gemma_gguf_families();
 std::span<const GgufFamily> phi_gguf_families();
 std::span<const GgufFamily> gpt_gguf_families();
+std::span<const GgufFamily> expert_gguf_families();
+std::span<const GgufFamily> deepseek_gguf_families();
+std::span<const GgufFamily> gpt_oss_gguf_families();
 
 // ---- What several readers need ----
 

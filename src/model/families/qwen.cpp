@@ -1,7 +1,5 @@
 // Qwen 2 and 3, and the families whose only speciality is experts.
-#include <algorithm>
-
-#include "model/families/family.h"
+#include "model/families/experts.h"
 
 namespace millrace {
 namespace {
@@ -46,48 +44,17 @@ Status read_gguf_qwen3(const GgufReader&, const WeightSource&, ModelSpec& spec) 
 // Softmax over all experts, top k, renormalised: the same as softmax over the k logits.
 Status read_mixtral(const ConfigReader& config, ModelSpec& spec) {
   TRY(read_window_everywhere(config, spec));
-  const std::uint64_t num_experts = TRY(config.count("num_local_experts"));
-  const std::uint64_t num_selected = TRY(config.count("num_experts_per_tok"));
-  for (LayerSpec& layer : spec.layers) {
-    layer.feed_forward.kind = FeedForwardKind::kExperts;
-    layer.feed_forward.num_experts = num_experts;
-    layer.feed_forward.num_selected = num_selected;
-  }
+  for (LayerSpec& layer : spec.layers) TRY(read_expert_counts(config, layer.feed_forward));
   return Ok{};
 }
 
-Result<std::vector<std::uint64_t>> read_dense_layers(const ConfigReader& config) {
-  std::vector<std::uint64_t> layers;
-  const Json* list = config.find("mlp_only_layers");
-  if (list == nullptr) return layers;
-  if (!list->is_array()) return config.wrong("mlp_only_layers", "a list of layer numbers");
-  for (const Json& layer : *list) {
-    if (!layer.is_number_unsigned())
-      return config.wrong("mlp_only_layers", "a list of layer numbers");
-    layers.push_back(layer.get<std::uint64_t>());
-  }
-  return layers;
-}
-
-// Every decoder_sparse_step-th layer has experts, except those that are listed as dense.
 Status read_qwen3_moe(const ConfigReader& config, ModelSpec& spec) {
   TRY(read_qwen3(config, spec));
-  const std::uint64_t step = TRY(config.count_or("decoder_sparse_step", 1));
-  if (step == 0) return config.wrong("decoder_sparse_step", "1 or more");
-  const std::vector<std::uint64_t> dense = TRY(read_dense_layers(config));
   FeedForwardSpec experts = spec.layers.front().feed_forward;
-  experts.kind = FeedForwardKind::kExperts;
+  TRY(read_expert_counts(config, experts));
+  TRY(read_normalised(config, experts));
   experts.width = TRY(config.count("moe_intermediate_size"));
-  experts.num_experts = TRY(config.count("num_experts"));
-  experts.num_selected = TRY(config.count("num_experts_per_tok"));
-  experts.routing.weights = TRY(config.flag_or("norm_topk_prob", false))
-                                ? ExpertWeights::kNormalised
-                                : ExpertWeights::kScores;
-  for (std::size_t i = 0; i < spec.layers.size(); ++i) {
-    if (std::find(dense.begin(), dense.end(), i) != dense.end() || (i + 1) % step != 0) continue;
-    spec.layers[i].feed_forward = experts;
-  }
-  return Ok{};
+  return place_sparse_layers(config, experts, spec);
 }
 
 constexpr Family kFamilies[] = {
