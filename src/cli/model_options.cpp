@@ -85,9 +85,8 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
                   "Kernels of this instruction set (default: the best)")
       ->type_name("NAME");
   command
-      .add_option(
-          "--weight-format", options.weight_format,
-          "Hold matrices as f32, f16, bf16, int8, int4 or int4-min (default: as the file has them)")
+      .add_option("--weight-format", options.weight_format,
+                  "Hold matrices as " + weight_format_names() + " (default: as the file has them)")
       ->type_name("FORMAT");
   command
       .add_option("--share-limit", options.share_limit,
@@ -106,9 +105,8 @@ Result<MachineChoice> choose_machine(const ModelOptions& options) {
   if (!options.weight_format.empty()) {
     choice.load.weights.format = weight_format_from_name(options.weight_format);
     if (!choice.load.weights.format) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "--weight-format " + options.weight_format +
-                       " is none of f32, f16, bf16, int8, int4, int4-min"};
+      return Error{ErrorCode::kInvalidArgument, "--weight-format " + options.weight_format +
+                                                    " is none of " + weight_format_names()};
     }
   }
   choice.load.shared_bytes_max = TRY(parse_bytes(options.share_limit));

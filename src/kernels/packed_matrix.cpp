@@ -30,6 +30,15 @@ std::optional<WeightFormat> weight_format_from_name(std::string_view name) {
   return std::nullopt;
 }
 
+std::string weight_format_names() {
+  std::string names;
+  for (const std::string_view name : kNames) {
+    if (!names.empty()) names += ", ";
+    names += name;
+  }
+  return names;
+}
+
 double weight_format_bits(WeightFormat format) {
   const PanelLayout layout = panel_layout(format, 2 * kWeightGroup);  // Two groups: no padding.
   return 8.0 * static_cast<double>(layout.panel_bytes) /

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -40,6 +41,7 @@ inline constexpr std::size_t kWeightGroup = 32;  // Of activations, and of most 
 // "int8-g16", "int4-g32", "int4-g32-min", "int4-g16", "int4-g16-min", "e2m1-g32", "iq4-g32".
 std::string_view weight_format_name(WeightFormat format);
 std::optional<WeightFormat> weight_format_from_name(std::string_view name);
+std::string weight_format_names();  // all of them, with commas
 inline bool needs_quantized_rows(WeightFormat format) {
   return format >= WeightFormat::kInt8;
 }

@@ -9,9 +9,12 @@
 #include <vector>
 
 #include "formats/decode.h"
+#include "formats/decode_blocks.h"
 #include "formats/gguf_tensor_types.h"
 #include "formats/safetensors.h"
+#include "kernels/packed_matrix.h"
 #include "support/support_table.h"
+#include "tensor/buffer.h"
 
 namespace millrace {
 namespace {
@@ -102,6 +105,48 @@ TEST_F(GoldenBlocks, OfEveryTypeAreEqual) {
     ++num_block_types;
   }
   EXPECT_EQ(num_block_types, 22u);
+}
+
+// What a row of the type's golden blocks is after packing: decoded bits, NaN for NaN.
+void expect_packs_without_loss(DType dtype, std::span<const std::byte> bytes) {
+  const QuantKind kind = *quant_kind(dtype);
+  const std::optional<WeightFormat> format = lossless_format(kind);
+  ASSERT_TRUE(format.has_value()) << dtype_name(dtype);
+  const std::vector<float> values = decoded(dtype, bytes);
+  std::vector<std::int8_t> quants(values.size());
+  std::vector<float> scales(values.size() / kind.group_size);
+  std::vector<float> minima(kind.has_minimum ? scales.size() : 0);
+  split_blocks(dtype, bytes, {.quants = quants, .scales = scales, .minima = minima});
+  // A file of ours is small.
+  Buffer buffer = MUST(Buffer::allocate(MUST(packed_bytes(*format, 1, values.size()))));
+  PackedMatrix matrix = {*format, 1, values.size(), buffer.bytes().data()};
+  pack_quant_rows({.quants = quants.data(),
+                   .scales = scales.data(),
+                   .minima = kind.has_minimum ? minima.data() : nullptr,
+                   .num_rows = 1,
+                   .num_cols = values.size(),
+                   .group_size = kind.group_size},
+                  0, matrix);
+  std::vector<float> unpacked(values.size());
+  unpack_row(matrix, 0, unpacked.data());
+  std::size_t num_equal = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    num_equal +=
+        std::bit_cast<std::uint32_t>(values[i]) == std::bit_cast<std::uint32_t>(unpacked[i]) ||
+                (std::isnan(values[i]) && std::isnan(unpacked[i]))
+            ? 1
+            : 0;
+  }
+  EXPECT_EQ(num_equal, values.size()) << dtype_name(dtype);
+  std::printf("%-8s packs as %-12s %4.1f bits a weight\n", std::string(dtype_name(dtype)).c_str(),
+              std::string(weight_format_name(*format)).c_str(), weight_format_bits(*format));
+}
+
+TEST_F(GoldenBlocks, PackWithoutLoss) {
+  for (const GgufTensorType& type : gguf_tensor_types()) {
+    if (!type.dtype || !is_block_type(*type.dtype)) continue;
+    expect_packs_without_loss(*type.dtype, bytes_of(lower(type.name) + ".blocks"));
+  }
 }
 
 // For whoever looks for what is wrong: the first block, value by value.

@@ -2,9 +2,9 @@
 
     python make_blocks.py          # gguf 0.19.0, numpy 2.4.6, safetensors 0.8.0
 
-Writes blocks.safetensors: `<type>.blocks` u8 [blocks, bytes]; `<type>.values` f32, of the
-first block; `<type>.hashes` i64 [blocks], FNV-1a of each block's values as they lie in memory, a NaN
-being 0x7FC00000. (Values themselves would be ten times the blocks.)
+Writes blocks.safetensors: `<type>.blocks` u8 [blocks, bytes]; `<type>.values` f32, of the first
+block; `<type>.hashes` i64 [blocks], FNV-1a of each block's values as they lie in memory, NaN being
+0x7FC00000. (Values themselves would be ten times the blocks.)
 """
 
 import pathlib
