@@ -7,7 +7,13 @@ namespace millrace {
 
 void apply_sentencepiece_rules(const SentencePieceRules& rules, TokenizerSpec& spec) {
   const std::string marker = "\xE2\x96\x81";
-  if (!rules.chars_map.empty()) spec.normalizers.emplace_back(CharsMapNormalizer{rules.chars_map});
+  if (!rules.chars_map.empty()) {
+    CharsMapNormalizer map{.bytes = rules.chars_map};
+    for (const AddedToken& token : spec.added_tokens) {
+      if (token.verbatim) map.kept.push_back(token.content);
+    }
+    spec.normalizers.emplace_back(std::move(map));
+  }
   if (rules.squeeze_spaces) spec.normalizers.emplace_back(SqueezeSpacesNormalizer{});
   if (rules.add_space_prefix) spec.normalizers.emplace_back(PrependNormalizer{marker});
   ReplaceNormalizer mark_spaces;

@@ -82,13 +82,28 @@ CharsMap::Match CharsMap::find_match(std::string_view text, Length length) const
   return match;
 }
 
-std::string CharsMap::apply(std::string_view text) const {
-  return match_ == CharsMapMatch::kLongest ? apply_longest(text) : apply_by_grapheme(text);
+Status CharsMap::keep(std::string_view text) {
+  return kept_.add(AddedToken(), text);
 }
 
-std::string CharsMap::apply_longest(std::string_view text) const {
+std::string CharsMap::apply(std::string_view text) const {
   std::string out;
   out.reserve(text.size());
+  std::vector<TextSection> sections;
+  kept_.cut(text, ParseSpecial::kYes, sections);
+  for (const TextSection& section : sections) {
+    if (section.token) {
+      out.append(section.text);
+    } else if (match_ == CharsMapMatch::kLongest) {
+      apply_longest(section.text, out);
+    } else {
+      apply_by_grapheme(section.text, out);
+    }
+  }
+  return out;
+}
+
+void CharsMap::apply_longest(std::string_view text, std::string& out) const {
   while (!text.empty()) {
     Match match = find_match(text, Length::kLongest);
     // A match that ends inside a character, or a replacement that begins in one, is the file's
@@ -102,7 +117,6 @@ std::string CharsMap::apply_longest(std::string_view text) const {
     out.append(match.replacement);
     text.remove_prefix(match.num_bytes);
   }
-  return out;
 }
 
 // Whether the map has the start of `part`; then appends what stands for all of it.
@@ -113,10 +127,8 @@ bool CharsMap::append_whole(std::string_view part, std::string& out) const {
   return true;
 }
 
-std::string CharsMap::apply_by_grapheme(std::string_view text) const {
+void CharsMap::apply_by_grapheme(std::string_view text, std::string& out) const {
   constexpr std::size_t kGraphemeBytesEnd = 6;
-  std::string out;
-  out.reserve(text.size());
   while (!text.empty()) {
     std::string_view grapheme = text.substr(0, grapheme_bytes(text));
     text.remove_prefix(grapheme.size());
@@ -127,7 +139,6 @@ std::string CharsMap::apply_by_grapheme(std::string_view text) const {
       grapheme.remove_prefix(character.size());
     }
   }
-  return out;
 }
 
 }  // namespace millrace

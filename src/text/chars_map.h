@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "text/added_tokens.h"
 
 namespace millrace {
 
@@ -27,6 +28,9 @@ class CharsMap {
   static Result<CharsMap> create(std::string_view bytes,
                                  CharsMapMatch match = CharsMapMatch::kLongest);
 
+  // Leaves `text` as it is from now on.
+  Status keep(std::string_view text);
+
   // Every match replaced, character by character where nothing matches.
   std::string apply(std::string_view text) const;
 
@@ -37,12 +41,13 @@ class CharsMap {
   };
   enum class Length : std::uint8_t { kShortest, kLongest };
   Match find_match(std::string_view text, Length length) const;
-  std::string apply_longest(std::string_view text) const;
-  std::string apply_by_grapheme(std::string_view text) const;
+  void apply_longest(std::string_view text, std::string& out) const;
+  void apply_by_grapheme(std::string_view text, std::string& out) const;
   bool append_whole(std::string_view part, std::string& out) const;
 
   std::vector<std::uint32_t> units_;
   std::string replacements_;
+  AddedTokenFinder kept_;
   CharsMapMatch match_ = CharsMapMatch::kLongest;
 };
 

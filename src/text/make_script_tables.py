@@ -1,6 +1,7 @@
 """Makes unicode_scripts.inc: which characters belong together in a pre-tokeniser of scripts.
 
-    venv/bin/pip install tokenizers==0.23.3 && venv/bin/python make_script_tables.py > unicode_scripts.inc
+    venv/bin/pip install tokenizers==0.23.3
+    venv/bin/python make_script_tables.py > unicode_scripts.inc
 
 The facts are those of Unicode's Scripts.txt as Hugging Face's tokenizers library knows them, found
 out by asking it where it cuts: two characters side by side stay together when they are of one

@@ -159,8 +159,11 @@ Result<Normalizer::Step> Normalizer::compile(const NormalizerStep& step) {
   }
   if (const auto* map = std::get_if<CharsMapNormalizer>(&step)) {
     if (map->by_grapheme) TRY(require_unicode_tables("normalizer Precompiled"));
-    return Step(TRY(CharsMap::create(
-        map->bytes, map->by_grapheme ? CharsMapMatch::kGrapheme : CharsMapMatch::kLongest)));
+    const CharsMapMatch match =
+        map->by_grapheme ? CharsMapMatch::kGrapheme : CharsMapMatch::kLongest;
+    CharsMap compiled = TRY(CharsMap::create(map->bytes, match));
+    for (const std::string& text : map->kept) TRY(compiled.keep(text));
+    return Step(std::move(compiled));
   }
   return std::visit(
       [](const auto& plain) -> Result<Step> {

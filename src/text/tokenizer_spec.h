@@ -97,6 +97,7 @@ struct CharsMapNormalizer {
   // replaces all of one, as Hugging Face's library reads the map; SentencePiece's own code takes
   // the longest match wherever it ends.
   bool by_grapheme = false;
+  std::vector<std::string> kept = {};  // Left as they are wherever they occur.
 };
 // SentencePiece's clean-up of translation corpora: control characters away, odd spaces plain.
 struct NmtNormalizer {};

@@ -7,7 +7,8 @@ Writes texts.json (seeded hostile texts), <name>/tokenizer.json (small vocabular
 one for each way of cutting text; training breaks ties anew in each run) and <name>.ids.json: for
 each text the ids with special tokens parsed and added, the ids with neither, and the text that the
 latter decode to; for sentencepiece's models, tokenizer.model and the ids. The published
-vocabularies are read from the data folder; only ids are stored.
+vocabularies are read from the data folder; only ids are stored. step_tokenizers.py has the small
+vocabularies that go through every step there is.
 """
 
 import json
@@ -365,11 +366,33 @@ def other_models():
     }
 
 
+def published_sentencepiece(data, texts, wanted):
+    """Mistral's models, by the library that they were made with."""
+    import sentencepiece
+
+    for name, path in {
+        "mistral-v1": "tokenizer.model.v1",
+        "mistral-v2": "mistral_instruct_tokenizer_240216.model.v2",
+        "mistral-v3": "mistral_instruct_tokenizer_240323.model.v3",
+        "mistral-v7": "mistral_instruct_tokenizer_241114.model.v7",
+        "mistral-v7m1": "mistral_instruct_tokenizer_241114.model.v7m1",
+    }.items():
+        if wanted and name not in wanted:
+            continue
+        processor = sentencepiece.SentencePieceProcessor(
+            model_file=os.path.join(data, "tokenizers/mistral", path)
+        )
+        write(name + ".ids.json", [processor.encode(text) for text in texts])
+
+
 def sentencepiece_models(corpus, texts, wanted):
     """Small models of the sentencepiece library (PyPI; 0.2.3 used) and their ids."""
     import sentencepiece
 
     lines = os.path.join(HERE, "lines.txt")
+    # A few rules of normalisation, in code points: fullwidth A, A + ring, the ligature fi, a tab.
+    with open(os.path.join(HERE, "rules.tsv"), "w") as file:
+        file.write("FF21\t41\n41 30A\tC5\nFB01\t66 69\n9\t20\n65 301\tE9\n2003\t20\n")
     with open(lines, "w", encoding="utf-8") as file:
         file.write("\n".join(line.replace("\0", "") for line in corpus))
     options = {
@@ -389,6 +412,13 @@ def sentencepiece_models(corpus, texts, wanted):
             add_dummy_prefix=False,
             remove_extra_whitespaces=False,
             user_defined_symbols=["<w>"],
+        ),
+        "spm_bpe_user": dict(
+            model_type="bpe",
+            vocab_size=600,
+            normalization_rule_tsv=os.path.join(HERE, "rules.tsv"),
+            user_defined_symbols=["<w>", "▁▁", "word", "\t"],
+            unk_surface="?",
         ),
     }
     for name, extra in options.items():
@@ -411,6 +441,7 @@ def sentencepiece_models(corpus, texts, wanted):
         )
         write(name + ".ids.json", [processor.encode(text) for text in texts])
     os.remove(lines)
+    os.remove(os.path.join(HERE, "rules.tsv"))
 
 
 def main():
@@ -436,6 +467,7 @@ def main():
         if not wanted or name in wanted:
             write(name + ".ids.json", golden(tokenizer, texts))
     sentencepiece_models(corpus, texts, wanted)
+    published_sentencepiece(data, texts, wanted)
     print("made with tokenizers", tokenizers.__version__)
 
 
