@@ -227,7 +227,7 @@ Status read_word_piece(const GgufMetadata& metadata, TokenizerSpec& spec) {
   for (Piece& piece : spec.pieces) {
     if (piece.type != PieceType::kNormal || piece.text.empty()) continue;
     const bool in_brackets = piece.text.starts_with('[') && piece.text.ends_with(']');
-    if (piece.text.starts_with(kMarker)) {
+    if (piece.text.starts_with(kMarker) && piece.text != kMarker) {
       piece.text.erase(0, kMarker.size());
     } else if (!in_brackets) {
       piece.text.insert(0, spec.continuing_subword_prefix);
