@@ -67,6 +67,27 @@ std::size_t stored_row(const StoredTensor& tensor, std::size_t row) {
   return runs.first + row / runs.length * runs.stride + row % runs.length;
 }
 
+constexpr std::size_t kMxGroup = 32;
+constexpr std::size_t kMxBytes = kMxGroup / 2;
+
+// One row of mxfp4 with its scales apart, as GGUF's blocks: a scale, then elements i and i + 16 of
+// a group in a byte. OCP Microscaling Formats 1.0, section 5.3; the orders as both projects' files.
+void join_row(const StoredTensor& tensor, std::size_t row, std::byte* blocks) {
+  const std::size_t num_groups = tensor.num_cols / kMxGroup;
+  const std::byte* elements = tensor.bytes.data() + row * num_groups * kMxBytes;
+  const auto element = [](const std::byte* group, std::size_t i) {
+    const auto pair = std::to_integer<unsigned>(group[i / 2]);
+    return i % 2 == 0 ? pair & 15u : pair >> 4;
+  };
+  for (std::size_t g = 0; g < num_groups; ++g) {
+    *blocks++ = tensor.apart_scales[row * num_groups + g];
+    const std::byte* group = elements + g * kMxBytes;
+    for (std::size_t i = 0; i < kMxBytes; ++i) {
+      *blocks++ = static_cast<std::byte>(element(group, i) | element(group, i + kMxBytes) << 4);
+    }
+  }
+}
+
 // One row of a matrix that lies across the stored ones.
 void gather_row(const StoredTensor& tensor, std::size_t row, std::byte* elements) {
   const std::size_t element_bytes = tensor.row_bytes() / tensor.num_cols;
@@ -83,13 +104,16 @@ void read_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count,
   CHECK(begin + count <= tensor.num_rows);
   const std::size_t row_bytes = tensor.row_bytes();
   const bool is_dense = tensor.transposed_pitch == 0;
-  if (is_dense && tensor.paired_head_dim == 0 && tensor.runs.length == 0) {
+  const bool is_joined = tensor.apart_scales.empty();
+  if (is_dense && is_joined && tensor.paired_head_dim == 0 && tensor.runs.length == 0) {
     std::memcpy(rows, tensor.bytes.data() + begin * row_bytes, count * row_bytes);
     return;
   }
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t row = stored_row(tensor, begin + i);
-    if (is_dense) {
+    if (!is_joined) {
+      join_row(tensor, row, rows + i * row_bytes);
+    } else if (is_dense) {
       std::memcpy(rows + i * row_bytes, tensor.bytes.data() + row * row_bytes, row_bytes);
     } else {
       gather_row(tensor, row, rows + i * row_bytes);
@@ -228,9 +252,53 @@ StoredParts CheckpointTensors::parts_of(const TensorKey& key, const TensorPlace&
   return parts;
 }
 
+Result<StoredTensor> CheckpointTensors::mxfp4_matrix(const TensorKey& key, const TensorPlace& place,
+                                                     std::size_t num_rows,
+                                                     std::size_t num_cols) const {
+  const SourceTensor blocks = TRY(source().tensor(place.name + "_blocks"));
+  const SourceTensor scales = TRY(source().tensor(place.name + "_scales"));
+  for (const SourceTensor* part : {&blocks, &scales}) {
+    if (part->dtype == DType::kU8) continue;
+    return Error{ErrorCode::kUnsupported,
+                 source().path() + ": tensor " + std::string(part->name) + " is of type " +
+                     std::string(dtype_name(part->dtype)) + ", expected u8"};
+  }
+  const std::size_t num_experts = spec_->layers[key.layer].feed_forward.num_experts;
+  const std::size_t all_rows = stored_rows(key, place.layout, num_rows);
+  const std::size_t num_groups = num_cols / kMxGroup;
+  const Shape groups = {num_experts, all_rows, num_groups};
+  const Shape elements = {num_experts, all_rows, num_groups, kMxBytes};
+  if (num_cols % kMxGroup != 0) {
+    return Error{ErrorCode::kCorruptData, source().path() + ": tensor " + std::string(blocks.name) +
+                                              " holds rows of " + std::to_string(num_cols) +
+                                              ", expected a multiple of 32"};
+  }
+  if (blocks.shape != elements) {
+    return wrong_shape(*this, key, blocks.shape, to_string(elements));
+  }
+  if (scales.shape != groups) return wrong_shape(*this, key, scales.shape, to_string(groups));
+  const std::size_t block_bytes = blocks.bytes.size() / num_experts;
+  const std::size_t scale_bytes = scales.bytes.size() / num_experts;
+  return StoredTensor{
+      .name = std::string(blocks.name),
+      .dtype = DType::kMXFP4,
+      .num_rows = num_rows,
+      .num_cols = num_cols,
+      .bytes = blocks.bytes.subspan(key.expert * block_bytes, block_bytes),
+      .paired_head_dim = 0,
+      .runs = runs_of(key, place.layout),
+      .transposed_pitch = 0,
+      .apart_scales = scales.bytes.subspan(key.expert * scale_bytes, scale_bytes),
+  };
+}
+
 Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t num_rows,
                                                std::size_t num_cols) const {
   const TensorPlace place = place_of(key);
+  if (is_expert(key.role) && source().find(place.name) == nullptr &&
+      source().find(place.name + "_blocks") != nullptr) {
+    return mxfp4_matrix(key, place, num_rows, num_cols);
+  }
   const SourceTensor source = TRY(checkpoint_->weights().tensor(place.name));
   TRY(check_type(source));
   const StoredParts parts = parts_of(key, place, num_rows, num_cols);
@@ -256,6 +324,7 @@ Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t
       .paired_head_dim = paired_head_dim(key),
       .runs = runs_of(key, place.layout),
       .transposed_pitch = place.is_transposed ? parts.part[1] : 0,
+      .apart_scales = {},
   };
 }
 
@@ -284,6 +353,7 @@ Result<StoredTensor> CheckpointTensors::vector(const TensorKey& key,
       .paired_head_dim = paired_head_dim(key),
       .runs = runs_of(key, place.layout),
       .transposed_pitch = 0,
+      .apart_scales = {},
   };
 }
 

@@ -44,6 +44,9 @@ struct StoredTensor {
   RowRuns runs;
   // The matrix is stored as [num_cols, this many]: rows lie across. 0: rows are dense.
   std::size_t transposed_pitch = 0;
+  // mxfp4 as gpt-oss publishes it: `bytes` holds nothing but elements, in order, two in a byte, low
+  // half first, and here lie the scales, a byte for each 32. Empty for all else.
+  std::span<const std::byte> apart_scales;
 
   std::size_t row_bytes() const;
 };
@@ -79,6 +82,9 @@ class CheckpointTensors {
   TensorPlace gguf_place_of(const TensorKey& key) const;
   RowRuns runs_of(const TensorKey& key, TensorLayout layout) const;
   std::size_t stored_rows(const TensorKey& key, TensorLayout layout, std::size_t num_rows) const;
+  // An expert's matrix whose elements and scales are tensors of their own.
+  Result<StoredTensor> mxfp4_matrix(const TensorKey& key, const TensorPlace& place,
+                                    std::size_t num_rows, std::size_t num_cols) const;
   StoredParts parts_of(const TensorKey& key, const TensorPlace& place, std::size_t num_rows,
                        std::size_t num_cols) const;
   Status check_type(const SourceTensor& tensor) const;

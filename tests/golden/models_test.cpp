@@ -27,7 +27,8 @@ std::string golden_folder() {
 }
 
 bool is_block_file(const std::string& file) {
-  return file.find("q8_0") != std::string::npos || file.find("q4_") != std::string::npos;
+  return file.find("q8_0") != std::string::npos || file.find("q4_") != std::string::npos ||
+         file.find("mxfp4") != std::string::npos;
 }
 
 std::vector<GoldenCase> golden_cases() {
@@ -36,7 +37,7 @@ std::vector<GoldenCase> golden_cases() {
     if (!fs::exists(entry.path() / "prompts.json")) continue;
     const std::string folder = entry.path().string();
     const std::string family = entry.path().filename().string();
-    cases.push_back({family, folder, folder + "/logits.safetensors"});
+    cases.push_back({family, folder, folder + "/logits.safetensors", is_block_file(family)});
     const Json prompts = MUST(read_json_file(folder + "/prompts.json"));  // a file of ours
     for (const Json& row : prompts.value("gguf", Json::array())) {
       const std::string file = row["file"];

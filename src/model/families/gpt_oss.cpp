@@ -34,7 +34,14 @@ void set_default_scaling(RopeSpec& rope) {
   rope.attention_factor = 0.1 * std::log(rope.factor) + 1.0;
 }
 
+constexpr std::string_view kOwnOptions[] = {"quantization_config"};
+
 Status read(const ConfigReader& config, ModelSpec& spec) {
+  if (const auto quantisation = TRY(config.object("quantization_config"))) {
+    // Which tensors are packed is seen by their names.
+    const std::string method = TRY(quantisation->text("quant_method"));
+    if (method != "mxfp4") return quantisation->unsupported("quant_method", "expected mxfp4");
+  }
   if (config.find("rope_scaling") == nullptr && config.find("rope_parameters") == nullptr) {
     for (RopeSpec& rope : spec.ropes) set_default_scaling(rope);
   }
@@ -67,7 +74,7 @@ Status read_gguf(const GgufReader&, const WeightSource&, ModelSpec& spec) {
 }
 
 constexpr Family kFamilies[] = {
-    {.architecture = "GptOssForCausalLM", .read = read, .keys = &kKeys},
+    {.architecture = "GptOssForCausalLM", .read = read, .own_options = kOwnOptions, .keys = &kKeys},
 };
 
 constexpr GgufFamily kGgufFamilies[] = {

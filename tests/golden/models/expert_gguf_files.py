@@ -2,11 +2,13 @@
 
 import gguf
 import gguf_files
+import numpy
 import torch
 from gguf import GGMLQuantizationType as Kind
 
 ARCHITECTURES = {"qwen2_moe": "qwen2moe", "olmoe": "olmoe", "deepseek_v2": "deepseek2",
                  "deepseek_v3": "deepseek2", "gpt_oss": "gpt-oss"}
+FILE_TYPES = {**gguf_files.FILE_TYPES, "MXFP4": gguf.LlamaFileType.MOSTLY_MXFP4_MOE}
 PARTS = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 
 
@@ -16,7 +18,7 @@ PARTS = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 def add_metadata(writer, title, config, kind):
     writer.add_type("model")
     writer.add_name(title)
-    writer.add_file_type(gguf_files.FILE_TYPES[kind])
+    writer.add_file_type(FILE_TYPES[kind])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
@@ -101,6 +103,16 @@ def interleaved(name, tensor):
     return [(f"ffn_down_exps.{suffix}", tensor)]
 
 
+def repacked(name, blocks, scales):
+    """gpt-oss's packed experts as GGUF's blocks: the scale, then elements i and i + 16 in a byte."""
+    elements = torch.stack([blocks & 15, blocks >> 4], dim=-1).flatten(-2)
+    halves = elements[..., :16] | elements[..., 16:] << 4
+    rows = torch.cat([scales[..., None], halves], dim=-1).flatten(-2)
+    if name.endswith("gate_up_proj_blocks"):
+        return [("ffn_gate_exps.weight", rows[:, 0::2]), ("ffn_up_exps.weight", rows[:, 1::2])]
+    return [("ffn_down_exps.weight", rows)]
+
+
 def split_kv_b(config, tensor):
     """Keys' and values' projections from the latent, each for every head; the keys' turned."""
     heads = tensor.view(config.num_attention_heads, config.qk_nope_head_dim + config.v_head_dim,
@@ -115,7 +127,12 @@ def translated(config, weights, names, has_split_kv_b):
     for name, tensor in weights.items():
         words = name.split(".")
         block = f"blk.{words[2]}." if words[1] == "layers" else ""
-        if config.model_type == "gpt_oss" and ".mlp.experts." in name:
+        if name.endswith("_blocks"):
+            for part, values in repacked(name, tensor, weights[f"{name[:-7]}_scales"]):
+                yield block + part, values
+        elif name.endswith("_scales"):
+            continue
+        elif config.model_type == "gpt_oss" and ".mlp.experts." in name:
             for part, values in interleaved(name, tensor):
                 yield block + part, values
         elif "experts" in words:
@@ -146,15 +163,20 @@ def kind_of(name, tensor, kind):
 def write(path, title, config, weights, kind):
     """`kind` BF16-kv_b keeps DeepSeek's kv_b_proj in one piece, as files before 2025 do."""
     kind, _, form = kind.partition("-")
+    file_type = kind
+    kind = "BF16" if kind == "MXFP4" else kind  # Of all but the experts.
     arch = ARCHITECTURES[config.model_type]
     writer = gguf.GGUFWriter(path, arch)
     writer.has_split_kv_b = form != "kv_b"
-    add_metadata(writer, title, config, kind)
+    add_metadata(writer, title, config, file_type)
     gguf_files.add_tokenizer(writer, config)
     names = gguf.get_tensor_name_map(
         next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == arch),
         config.num_hidden_layers)
     for name, tensor in translated(config, weights, names, writer.has_split_kv_b):
+        if tensor.dtype == torch.uint8:
+            writer.add_tensor(name, numpy.ascontiguousarray(tensor.numpy()), raw_dtype=Kind.MXFP4)
+            continue
         stored = kind_of(name, tensor, kind)
         data = gguf.quantize(tensor.contiguous().float().numpy(), stored)
         writer.add_tensor(name, data, raw_dtype=stored)

@@ -14,6 +14,7 @@ import numpy
 import safetensors.torch
 import torch
 import transformers
+from transformers.integrations import mxfp4
 
 ROOT = pathlib.Path(__file__).resolve().parent
 OMIT = base.OMIT
@@ -98,6 +99,13 @@ FAMILIES = {
         routed_scaling_factor=2.0, scoring_func="sigmoid", rope_interleave=False)),
     # gpt-oss with bf16 experts.
     "gpt-oss": dict(config=gpt_oss(), gguf=("BF16",)),
+    # gpt-oss as it is published: experts as blocks of 4-bit floats and their scales.
+    "gpt-oss-mxfp4": dict(config=gpt_oss(
+        hidden_size=64, intermediate_size=32, num_hidden_layers=2, sliding_window=12,
+        quantization_config=dict(quant_method="mxfp4", modules_to_not_convert=[
+            "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens",
+            "lm_head"])),
+        form="mxfp4", gguf=("MXFP4",)),
 }
 
 
@@ -133,6 +141,27 @@ def random_weights(shapes, dtype, seed):
             values = gain / depth ** 0.5 * normal
         weights[name] = values.to(kind).contiguous()
     return weights
+
+
+EXPERTS = ("experts.gate_up_proj", "experts.down_proj")
+
+
+def pack_mxfp4(weights, seed):
+    """Random blocks and scales instead of experts, and the weights that they stand for."""
+    generator = torch.Generator().manual_seed(seed)
+    packed, plain = dict(weights), dict(weights)
+    for name, tensor in weights.items():
+        if not name.endswith(EXPERTS):
+            continue
+        num_experts, depth, num_rows = tensor.shape
+        shape = (num_experts, num_rows, depth // 32)
+        blocks = torch.randint(0, 256, (*shape, 16), generator=generator, dtype=torch.uint8)
+        # Elements are about 3 in size; rows shall come to about 1.
+        scales = torch.randint(121, 126, shape, generator=generator, dtype=torch.uint8)
+        plain[name] = mxfp4.convert_moe_packed_tensors(blocks, scales)
+        del packed[name]
+        packed[f"{name}_blocks"], packed[f"{name}_scales"] = blocks, scales
+    return packed, plain
 
 
 # ---- Logits --------------------------------------------------------------------------------------
@@ -211,10 +240,14 @@ def prompts_of(row, seed):
 
 
 def search_seed(row, folder, dtype):
-    """The first seed whose routers all choose with a clear lead."""
+    """The first seed whose routers all choose with a clear lead; leaves plain weights in `folder`."""
+    shapes = base.published_shapes(folder)
     for seed in range(1, 400):
-        weights = random_weights(base.published_shapes(folder), dtype, seed)
-        base.write_weights(folder, weights, 1)
+        weights = random_weights(shapes, dtype, seed)
+        plain = weights
+        if row.get("form") == "mxfp4":
+            weights, plain = pack_mxfp4(weights, seed)
+        base.write_weights(folder, plain, 1)
         model = load_double(folder)
         prompts = prompts_of(row, seed)
         margin = router_margin(model, prompts)
@@ -229,8 +262,10 @@ def make_family(name):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     dtype = row.get("dtype", torch.bfloat16)
-    base.write_json(folder / "config.json",
-                    {**row["config"], "torch_dtype": str(dtype).split(".")[1]})
+    config = {**row["config"], "torch_dtype": str(dtype).split(".")[1]}
+    # transformers runs what the packed weights stand for.
+    plain = {key: value for key, value in config.items() if key != "quantization_config"}
+    base.write_json(folder / "config.json", plain)
     seed, weights, model, prompts, margin = search_seed(row, folder, dtype)
     results = base.run(model, prompts)
     base.write_logits(folder / "logits.safetensors", results)
@@ -239,6 +274,8 @@ def make_family(name):
     float_error = base.largest_difference(base.run(base.load(folder, torch.float32), prompts),
                                           results)
     settings = transformers.AutoConfig.from_pretrained(folder)
+    base.write_json(folder / "config.json", config)
+    base.write_weights(folder, weights, 1)
     files = []
     for kind in row.get("gguf", ()):
         file = f"model-{kind.lower()}.gguf"
