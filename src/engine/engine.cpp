@@ -158,6 +158,16 @@ void Engine::run_loop() {
   }
 }
 
+ClassSet Engine::poll() {
+  while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
+  ClassSet live;
+  for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
+    const ClassStatus status = scheduler_.class_status(ClassId{i});
+    if (status.num_waiting + status.num_running > 0) live.insert(ClassId{i});
+  }
+  return live;
+}
+
 bool Engine::step() {
   while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
   if (scheduler_.num_live() == 0) return false;

@@ -66,6 +66,11 @@ class Engine {
 
   // One turn by hand; false when there was nothing to do.
   bool step();
+  // By hand too, for whoever steps several engines: accepts what was submitted and says whose
+  // requests are live.
+  ClassSet poll();
+  // Accepted and not ended. Any thread.
+  std::size_t num_live() const { return num_live_.load(std::memory_order_relaxed); }
 
   const Scheduler& scheduler() const { return scheduler_; }
   // Who waits, how long that takes, and when a refused client may come back. Any thread.

@@ -116,6 +116,7 @@ class Scheduler {
     std::size_t elder_blocks = 0;
     std::size_t prompt_tokens = 0;          // dealt so far
     std::optional<Duration> step_time_max;  // strictest token target of those that decode
+    double decode_seconds = 0;              // predicted for the decodes alone
     bool is_stalled = false;                // a running prompt lacks blocks: nobody starts
     std::optional<ClassId> reclaiming;      // others were preempted for it in this step
   };

@@ -77,6 +77,7 @@ void Scheduler::plan_decodes() {
     budget_.step_time_max = std::min(budget_.step_time_max.value_or(*service_class.token_target),
                                      *service_class.token_target);
   }
+  budget_.decode_seconds = cost_model_.predict(plan_.shape);
 }
 
 void Scheduler::gather_prompts() {
@@ -158,8 +159,13 @@ std::size_t Scheduler::tokens_left(const Sequence& sequence) const {
 // it, as far as the cost model knows; prompt_tokens_min in all whatever it says.
 std::size_t Scheduler::tokens_in_time(std::size_t num_computed, std::size_t wanted) const {
   if (!budget_.step_time_max || !cost_model_.is_learned()) return wanted;
+  // Where decodes alone come near the target, keeping it would starve prompts and with them
+  // everybody's throughput for little: a step may then take half as long again as its decodes.
+  constexpr double kStretch = 1.5;
+  const double target =
+      std::max(seconds(*budget_.step_time_max), kStretch * budget_.decode_seconds);
   // Twice the mean error: where errors fall off exponentially, six steps of seven are then in time.
-  const double limit = seconds(*budget_.step_time_max) / (1.0 + 2.0 * cost_model_.relative_error());
+  const double limit = target / (1.0 + 2.0 * cost_model_.relative_error());
   const std::size_t fitting = cost_model_.tokens_within(plan_.shape, num_computed, wanted, limit);
   const std::size_t at_least =
       options_.prompt_tokens_min - std::min(options_.prompt_tokens_min, budget_.prompt_tokens);
