@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "formats/decode.h"
 
@@ -88,6 +89,26 @@ void join_row(const StoredTensor& tensor, std::size_t row, std::byte* blocks) {
   }
 }
 
+// Rows of a matrix that lies across rows of blocks: each block that holds some of them is decoded.
+void decode_across(const StoredTensor& tensor, std::size_t begin, std::size_t count,
+                   std::byte* rows) {
+  const QuantFormat& format = quant_format(*tensor.decoded_from);
+  const std::size_t first = begin / format.group_size;
+  const std::size_t num_groups = (begin + count - 1) / format.group_size - first + 1;
+  const std::size_t line_bytes = tensor.transposed_pitch / format.group_size * format.group_bytes;
+  std::vector<float> values(num_groups * format.group_size);
+  for (std::size_t column = 0; column < tensor.num_cols; ++column) {
+    decode(*tensor.decoded_from,
+           tensor.bytes.subspan(column * line_bytes + first * format.group_bytes,
+                                num_groups * format.group_bytes),
+           values);
+    for (std::size_t i = 0; i < count; ++i) {
+      const float& value = values[begin - first * format.group_size + i];
+      std::memcpy(rows + (i * tensor.num_cols + column) * sizeof(float), &value, sizeof(float));
+    }
+  }
+}
+
 // One row of a matrix that lies across the stored ones.
 void gather_row(const StoredTensor& tensor, std::size_t row, std::byte* elements) {
   const std::size_t element_bytes = tensor.row_bytes() / tensor.num_cols;
@@ -103,6 +124,8 @@ void gather_row(const StoredTensor& tensor, std::size_t row, std::byte* elements
 void read_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count, std::byte* rows) {
   CHECK(begin + count <= tensor.num_rows);
   const std::size_t row_bytes = tensor.row_bytes();
+  if (count == 0) return;
+  if (tensor.decoded_from) return decode_across(tensor, begin, count, rows);
   const bool is_dense = tensor.transposed_pitch == 0;
   const bool is_joined = tensor.apart_scales.empty();
   if (is_dense && is_joined && tensor.paired_head_dim == 0 && tensor.runs.length == 0) {
@@ -288,6 +311,7 @@ Result<StoredTensor> CheckpointTensors::mxfp4_matrix(const TensorKey& key, const
       .paired_head_dim = 0,
       .runs = runs_of(key, place.layout),
       .transposed_pitch = 0,
+      .decoded_from = std::nullopt,
       .apart_scales = scales.bytes.subspan(key.expert * scale_bytes, scale_bytes),
   };
 }
@@ -309,7 +333,8 @@ Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t
   if (source.shape != expected && !is_row) {
     return wrong_shape(*this, key, source.shape, to_string(expected));
   }
-  if (place.is_transposed && is_block_type(source.dtype)) {
+  const bool is_decoded = place.is_transposed && is_block_type(source.dtype);
+  if (is_decoded && key.role != TensorRole::kHeadKey) {
     return Error{ErrorCode::kUnsupported, "tensor " + std::string(source.name) +
                                               " is transposed and of block type " +
                                               std::string(dtype_name(source.dtype))};
@@ -317,13 +342,14 @@ Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t
   const std::size_t one_bytes = source.bytes.size() / parts.count;
   return StoredTensor{
       .name = std::string(source.name),
-      .dtype = source.dtype,
+      .dtype = is_decoded ? DType::kF32 : source.dtype,
       .num_rows = num_rows,
       .num_cols = num_cols,
       .bytes = source.bytes.subspan(parts.index * one_bytes, one_bytes),
       .paired_head_dim = paired_head_dim(key),
       .runs = runs_of(key, place.layout),
       .transposed_pitch = place.is_transposed ? parts.part[1] : 0,
+      .decoded_from = is_decoded ? std::optional(source.dtype) : std::nullopt,
       .apart_scales = {},
   };
 }
@@ -353,6 +379,7 @@ Result<StoredTensor> CheckpointTensors::vector(const TensorKey& key,
       .paired_head_dim = paired_head_dim(key),
       .runs = runs_of(key, place.layout),
       .transposed_pitch = 0,
+      .decoded_from = std::nullopt,
       .apart_scales = {},
   };
 }

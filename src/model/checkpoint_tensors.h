@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -44,6 +45,8 @@ struct StoredTensor {
   RowRuns runs;
   // The matrix is stored as [num_cols, this many]: rows lie across. 0: rows are dense.
   std::size_t transposed_pitch = 0;
+  // What `bytes` are when rows lie across blocks: read_rows decodes them to dtype, f32.
+  std::optional<DType> decoded_from;
   // mxfp4 as gpt-oss publishes it: `bytes` holds nothing but elements, in order, two in a byte, low
   // half first, and here lie the scales, a byte for each 32. Empty for all else.
   std::span<const std::byte> apart_scales;

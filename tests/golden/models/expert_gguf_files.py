@@ -161,13 +161,13 @@ def kind_of(name, tensor, kind):
 
 
 def write(path, title, config, weights, kind):
-    """`kind` BF16-kv_b keeps DeepSeek's kv_b_proj in one piece, as files before 2025 do."""
+    """`kind` BF16-kv_b-Q8_0 keeps DeepSeek's kv_b_proj in one piece, as files before 2025 do."""
     kind, _, form = kind.partition("-")
     file_type = kind
     kind = "BF16" if kind == "MXFP4" else kind  # Of all but the experts.
     arch = ARCHITECTURES[config.model_type]
     writer = gguf.GGUFWriter(path, arch)
-    writer.has_split_kv_b = form != "kv_b"
+    writer.has_split_kv_b = not form
     add_metadata(writer, title, config, file_type)
     gguf_files.add_tokenizer(writer, config)
     names = gguf.get_tensor_name_map(
@@ -177,7 +177,7 @@ def write(path, title, config, weights, kind):
         if tensor.dtype == torch.uint8:
             writer.add_tensor(name, numpy.ascontiguousarray(tensor.numpy()), raw_dtype=Kind.MXFP4)
             continue
-        stored = kind_of(name, tensor, kind)
+        stored = Kind.Q8_0 if "attn_kv_b" in name else kind_of(name, tensor, kind)
         data = gguf.quantize(tensor.contiguous().float().numpy(), stored)
         writer.add_tensor(name, data, raw_dtype=stored)
     writer.write_header_to_file()

@@ -79,7 +79,7 @@ FAMILIES = {
         v_head_dim=16, num_attention_heads=2, num_key_value_heads=2, topk_method="greedy",
         norm_topk_prob=False, routed_scaling_factor=1.0, n_group=1, topk_group=1,
         scoring_func="softmax", max_position_embeddings=256, rope_scaling=YARN_LITE),
-        gguf=("BF16", "BF16-kv_b")),
+        gguf=("BF16", "BF16-kv_b-Q8_0")),
     # DeepSeek-V2: q through a latent, groups of experts, biases, a scale of the weights; yarn with
     # two mscales, which GGUF cannot say.
     "deepseek-v2": dict(config=deepseek(
@@ -129,6 +129,11 @@ def random_weights(shapes, dtype, seed):
             values = 0.4 * normal
         elif name == "model.embed_tokens.weight":
             values = 0.7 * normal
+        elif name.endswith("kv_b_proj.weight") and shape[-1] % 32 == 0:
+            # Numbers that q8_0 and bf16 both hold, so that GGUF's have the same logits.
+            whole = (73 * normal).round().clamp(-127, 127)
+            whole[..., ::32] = 127
+            values = whole / 256
         else:
             # gpt-oss stores what it multiplies from the left: its depth is the last but one.
             depth = shape[-2] if name.endswith(("experts.gate_up_proj", "experts.down_proj")) \
