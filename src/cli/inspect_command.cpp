@@ -48,11 +48,12 @@ std::map<std::string, std::uint64_t> bytes_by_part(const Checkpoint& checkpoint,
                                           ? 1
                                           : spec.layers[layer].feed_forward.num_experts;
       for (std::size_t expert = 0; expert < num_experts; ++expert) {
-        const TensorInfo* info = checkpoint.weights().find(tensors.name_of({kind, layer, expert}));
-        // Some files keep several roles in one tensor: it counts for the first of them.
-        if (info == nullptr || !counted.insert(info).second) continue;
-        parts[part_of(kind)] += info->bytes.size();
-        claimed += info->bytes.size();
+        for (const TensorInfo* info : tensors.stored_parts({kind, layer, expert})) {
+          // Some files keep several roles in one tensor: it counts for the first of them.
+          if (!counted.insert(info).second) continue;
+          parts[part_of(kind)] += info->bytes.size();
+          claimed += info->bytes.size();
+        }
       }
       if (kind < TensorRole::kAttentionNorm) break;  // Not one of a layer's.
     }
@@ -68,13 +69,17 @@ struct TypeTotal {
   std::uint64_t num_bytes = 0;
   bool is_readable = true;
 };
-std::map<std::string, TypeTotal> totals_by_type(const WeightSource& weights) {
+std::map<std::string, TypeTotal> totals_by_type(const Checkpoint& checkpoint) {
   std::map<std::string, TypeTotal> totals;
-  for (const TensorInfo& info : weights.tensors()) {
+  for (const TensorInfo& info : checkpoint.weights().tensors()) {
     TypeTotal& total = totals[info.type_name];
     ++total.num_tensors;
     total.num_bytes += info.bytes.size();
-    total.is_readable = total.is_readable && info.refusal.empty();
+    // FP8 means something together with the scales of a scheme that is read.
+    const bool is_fp8 = info.type_name == "F8_E4M3" || info.type_name == "F8_E8M0";
+    const bool is_readable =
+        info.refusal.empty() || (is_fp8 && checkpoint.quantization() != nullptr);
+    total.is_readable = total.is_readable && is_readable;
   }
   return totals;
 }
@@ -155,6 +160,7 @@ void print_line(const char* name, const std::string& text) {
 void print_lines(const OrderedJson& json, const ModelSpec* spec) {
   print_line("path", json["path"]);
   print_line("format", json["format"]);
+  if (json.contains("quantization")) print_line("quantised", json["quantization"]);
   if (spec != nullptr) {
     const OrderedJson& model = json["model"];
     print_line("architecture", spec->architecture);
@@ -225,12 +231,15 @@ void add_tokenizer(const Result<TokenizerSpec>& spec, OrderedJson& json) {
 Status inspect_checkpoint(const Checkpoint& checkpoint, const InspectOptions& options) {
   const WeightSource& weights = checkpoint.weights();
   OrderedJson json = {{"path", options.model}, {"format", weights.format_name()}};
+  if (checkpoint.quantization() != nullptr) {
+    json["quantization"] = checkpoint.quantization()->summary;
+  }
   const Result<ModelSpec> spec = read_spec(checkpoint);
   add_model(checkpoint, spec, json);
   add_tokenizer(load_model_tokenizer_spec(checkpoint), json);
   json["weight_bytes"] = weights.num_bytes();
   json["types"] = OrderedJson::object();
-  for (const auto& [type, total] : totals_by_type(weights)) {
+  for (const auto& [type, total] : totals_by_type(checkpoint)) {
     json["types"][type] = {{"tensors", total.num_tensors},
                            {"bytes", total.num_bytes},
                            {"readable", total.is_readable}};

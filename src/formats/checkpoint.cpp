@@ -114,6 +114,12 @@ Status Checkpoint::open_hugging_face(const std::string& folder, const std::strin
   kind_ = CheckpointKind::kHuggingFace;
   folder_ = folder;
   config_ = TRY(read_object(folder + "/config.json"));
+  if (!config_.contains("quantization_config") && !config_.contains("compression_config")) {
+    Json separate = TRY(read_separate_quantization_config(folder));
+    if (!separate.is_null()) config_["quantization_config"] = std::move(separate);
+  }
+  auto quantization = read_quantization_config(config_, folder + "/config.json");
+  if (quantization.ok()) quantization_ = std::move(quantization).value();
   const std::string generation_path = folder + "/generation_config.json";
   if (file_exists(generation_path)) generation_config_ = TRY(read_object(generation_path));
   weights_ = weights_file.empty() ? TRY(SafetensorsFolder::open_folder(folder))

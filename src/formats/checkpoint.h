@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "base/result.h"
 #include "formats/gguf.h"
 #include "formats/llama2c.h"
+#include "formats/quantization_config.h"
 #include "formats/weight_source.h"
 
 namespace millrace {
@@ -24,8 +26,14 @@ class Checkpoint {
   const std::string& folder() const { return folder_; }
   const WeightSource& weights() const { return *weights_; }
 
-  // kHuggingFace: config.json, an object. Null otherwise.
+  // kHuggingFace: config.json, an object, with the quantization_config that older checkpoints keep
+  // in a file beside it. Null otherwise.
   const Json& config() const { return config_; }
+  // kHuggingFace: what config() says of quantised matrices; null when nothing is quantised, or in a
+  // way that is not read (whoever reads the model from config() refuses it by name).
+  const QuantizationConfig* quantization() const {
+    return quantization_.has_value() ? &*quantization_ : nullptr;
+  }
   // kHuggingFace: generation_config.json, an object; null when the folder has none.
   const Json& generation_config() const { return generation_config_; }
   // kGguf: the key-value pairs. Null otherwise.
@@ -46,6 +54,7 @@ class Checkpoint {
   std::string folder_;
   std::unique_ptr<const WeightSource> weights_;
   Json config_;
+  std::optional<QuantizationConfig> quantization_;
   Json generation_config_;
   const GgufMetadata* gguf_metadata_ = nullptr;    // Inside *weights_.
   const Llama2cConfig* llama2c_config_ = nullptr;  // Inside *weights_.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "formats/decode.h"
+#include "formats/decode_blocks.h"
 
 namespace millrace {
 namespace {
@@ -45,6 +46,13 @@ Error wrong_shape(const CheckpointTensors& tensors, const TensorKey& key, const 
   return Error{ErrorCode::kCorruptData, tensors.source().path() + ": tensor " +
                                             tensors.name_of(key) + " has shape " +
                                             to_string(found) + ", expected " + expected};
+}
+
+// "….up_proj" of "….up_proj.weight"; empty for other names.
+std::string module_of(const std::string& name) {
+  constexpr std::string_view kEnding = ".weight";
+  if (!name.ends_with(kEnding)) return "";
+  return name.substr(0, name.size() - kEnding.size());
 }
 
 }  // namespace
@@ -109,6 +117,46 @@ void decode_across(const StoredTensor& tensor, std::size_t begin, std::size_t co
   }
 }
 
+// Calls visit(first stored row, how many, at which of the `count` rows) for rows that lie together.
+template <class Visit>
+void visit_runs(const StoredTensor& tensor, std::size_t begin, std::size_t count, Visit visit) {
+  std::size_t at = 0;
+  while (at < count) {
+    const std::size_t first = stored_row(tensor, begin + at);
+    std::size_t together = 1;
+    while (at + together < count && stored_row(tensor, begin + at + together) == first + together)
+      ++together;
+    visit(tensor.quantized_row + first, together, at);
+    at += together;
+  }
+}
+
+// Rows that lie across those of the quantised matrix.
+void gather_quantized_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count,
+                           std::byte* rows) {
+  std::vector<float> across(tensor.quantized->num_cols);
+  for (std::size_t col = 0; col < tensor.num_cols; ++col) {
+    decode_quantized_rows(*tensor.quantized, tensor.quantized_row + col, 1, across);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::memcpy(rows + (i * tensor.num_cols + col) * sizeof(float), &across[begin + i],
+                  sizeof(float));
+    }
+  }
+}
+
+// Rows of a quantised matrix as f32, at any address.
+void read_quantized_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count,
+                         std::byte* rows) {
+  if (tensor.transposed_pitch != 0) return gather_quantized_rows(tensor, begin, count, rows);
+  const std::size_t num_cols = tensor.num_cols;
+  std::vector<float> values(count * num_cols);
+  visit_runs(tensor, begin, count, [&](std::size_t first, std::size_t together, std::size_t at) {
+    decode_quantized_rows(*tensor.quantized, first, together,
+                          std::span(values).subspan(at * num_cols, together * num_cols));
+  });
+  std::memcpy(rows, values.data(), values.size() * sizeof(float));
+}
+
 // One row of a matrix that lies across the stored ones.
 void gather_row(const StoredTensor& tensor, std::size_t row, std::byte* elements) {
   const std::size_t element_bytes = tensor.row_bytes() / tensor.num_cols;
@@ -125,6 +173,7 @@ void read_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count,
   CHECK(begin + count <= tensor.num_rows);
   const std::size_t row_bytes = tensor.row_bytes();
   if (count == 0) return;
+  if (tensor.quantized != nullptr) return read_quantized_rows(tensor, begin, count, rows);
   if (tensor.decoded_from) return decode_across(tensor, begin, count, rows);
   const bool is_dense = tensor.transposed_pitch == 0;
   const bool is_joined = tensor.apart_scales.empty();
@@ -144,6 +193,31 @@ void read_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count,
   }
 }
 
+std::optional<QuantKind> quant_kind(const StoredTensor& tensor) {
+  if (tensor.quantized == nullptr) return quant_kind(tensor.dtype);
+  return tensor.transposed_pitch == 0 ? quant_kind(*tensor.quantized) : std::nullopt;
+}
+
+bool has_float8_groups(const StoredTensor& tensor) {
+  return tensor.quantized != nullptr && tensor.transposed_pitch == 0 &&
+         has_float8_groups(*tensor.quantized);
+}
+
+void split_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count,
+                const QuantSpans& out) {
+  CHECK(tensor.quantized != nullptr);
+  const std::size_t num_groups = out.scales.size() / count;
+  visit_runs(tensor, begin, count, [&](std::size_t first, std::size_t together, std::size_t at) {
+    const auto part = [at, together](auto span, std::size_t width) {
+      return span.empty() ? span : span.subspan(at * width, together * width);
+    };
+    split_quantized_rows(*tensor.quantized, first, together,
+                         {.quants = part(out.quants, tensor.num_cols),
+                          .scales = part(out.scales, num_groups),
+                          .minima = part(out.minima, num_groups)});
+  });
+}
+
 CheckpointTensors::CheckpointTensors(const Checkpoint& checkpoint, const ModelSpec& spec)
     : checkpoint_(&checkpoint), spec_(&spec) {}
 
@@ -151,9 +225,9 @@ CheckpointTensors::CheckpointTensors(const Checkpoint& checkpoint, const ModelSp
 TensorPlace CheckpointTensors::place_of(const TensorKey& key) const {
   if (checkpoint_->kind() == CheckpointKind::kGguf) return gguf_place_of(key);
   TensorPlace place = hugging_face_place(key.role, spec_->architecture, key.layer, key.expert);
-  if (source().find(place.name) != nullptr) return place;
+  if (holds(place.name)) return place;
   for (std::string& name : spellings_of(place.name, spec_->architecture)) {
-    if (source().find(name) != nullptr) place.name = std::move(name);
+    if (holds(name)) place.name = std::move(name);
   }
   return place;
 }
@@ -313,11 +387,63 @@ Result<StoredTensor> CheckpointTensors::mxfp4_matrix(const TensorKey& key, const
       .transposed_pitch = 0,
       .decoded_from = std::nullopt,
       .apart_scales = scales.bytes.subspan(key.expert * scale_bytes, scale_bytes),
+      .quantized_row = 0,
+      .quantized = nullptr,
   };
+}
+
+std::vector<const TensorInfo*> CheckpointTensors::stored_parts(const TensorKey& key) const {
+  const std::string name = name_of(key);
+  const std::string module = module_of(name);
+  if (checkpoint_->quantization() != nullptr && !module.empty())
+    return weight_tensors_of(source(), module);
+  const TensorInfo* info = source().find(name);
+  return info == nullptr ? std::vector<const TensorInfo*>() : std::vector{info};
+}
+
+bool CheckpointTensors::holds(const std::string& name) const {
+  if (source().find(name) != nullptr) return true;
+  const QuantizationConfig* config = checkpoint_->quantization();
+  return config != nullptr && has_quantized_linear(source(), *config, module_of(name));
+}
+
+Result<std::optional<StoredTensor>> CheckpointTensors::quantized(const TensorKey& key,
+                                                                 std::size_t num_rows,
+                                                                 std::size_t num_cols) const {
+  const TensorPlace place = place_of(key);
+  const QuantizationConfig* config = checkpoint_->quantization();
+  const std::string module = module_of(place.name);
+  if (config == nullptr || module.empty()) return std::optional<StoredTensor>();
+  const StoredParts parts = parts_of(key, place, num_rows, num_cols);
+  // The tools of GPTQ and AWQ write linears, whichever way the matrix lay before.
+  const bool is_turned = place.is_transposed && place.layout != TensorLayout::kHeadRows;
+  const std::size_t all_rows = parts.count * parts.part[is_turned ? 1 : 0];
+  auto linear = TRY(
+      find_quantized_linear(source(), *config, module, all_rows, parts.part[is_turned ? 0 : 1]));
+  if (!linear.has_value()) return std::optional<StoredTensor>();
+  const bool is_bytes = linear->quants == QuantizedLinear::Quants::kInt8 ||
+                        linear->quants == QuantizedLinear::Quants::kE4M3;
+  if (parts.is_stacked || (is_turned && is_bytes)) {
+    return Error{ErrorCode::kUnsupported,
+                 source().path() + ": tensor " + place.name +
+                     " is quantised and stacked or transposed, which is not read"};
+  }
+  StoredTensor stored;
+  stored.name = linear->name;
+  stored.num_rows = num_rows;
+  stored.num_cols = num_cols;
+  stored.bytes = linear->bytes;
+  stored.runs = runs_of(key, place.layout);
+  stored.transposed_pitch = place.is_transposed && !is_turned ? parts.part[1] : 0;
+  stored.quantized_row = parts.index * parts.part[0];
+  stored.quantized = std::make_shared<const QuantizedLinear>(std::move(*linear));
+  return std::optional<StoredTensor>(std::move(stored));
 }
 
 Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t num_rows,
                                                std::size_t num_cols) const {
+  auto quantized_matrix = TRY(quantized(key, num_rows, num_cols));
+  if (quantized_matrix.has_value()) return std::move(*quantized_matrix);
   const TensorPlace place = place_of(key);
   if (is_expert(key.role) && source().find(place.name) == nullptr &&
       source().find(place.name + "_blocks") != nullptr) {
@@ -351,6 +477,8 @@ Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t
       .transposed_pitch = place.is_transposed ? parts.part[1] : 0,
       .decoded_from = is_decoded ? std::optional(source.dtype) : std::nullopt,
       .apart_scales = {},
+      .quantized_row = 0,
+      .quantized = nullptr,
   };
 }
 
@@ -381,6 +509,8 @@ Result<StoredTensor> CheckpointTensors::vector(const TensorKey& key,
       .transposed_pitch = 0,
       .decoded_from = std::nullopt,
       .apart_scales = {},
+      .quantized_row = 0,
+      .quantized = nullptr,
   };
 }
 

@@ -4,12 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 
 #include "base/result.h"
 #include "formats/checkpoint.h"
+#include "formats/quantized_linear.h"
 #include "model/model_spec.h"
 #include "model/tensor_names.h"
 
@@ -50,6 +52,10 @@ struct StoredTensor {
   // mxfp4 as gpt-oss publishes it: `bytes` holds nothing but elements, in order, two in a byte, low
   // half first, and here lie the scales, a byte for each 32. Empty for all else.
   std::span<const std::byte> apart_scales;
+  // Integers or FP8 with scales: rows are read as f32 from here, and `bytes` are the quants. Else
+  // null. Shared by the copies of this tensor, which begins at its row `quantized_row`.
+  std::size_t quantized_row = 0;
+  std::shared_ptr<const QuantizedLinear> quantized;
 
   std::size_t row_bytes() const;
 };
@@ -66,6 +72,14 @@ struct StoredParts {
 // which holds count * row_bytes().
 void read_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count, std::byte* rows);
 
+// How the rows of a matrix come apart into integers and scales; nothing when they do not.
+std::optional<QuantKind> quant_kind(const StoredTensor& tensor);
+// Whether they come apart into FP8 and scales.
+bool has_float8_groups(const StoredTensor& tensor);
+// Rows as read_rows orders them, of a matrix that is quantised and comes apart.
+void split_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count,
+                const QuantSpans& out);
+
 // Borrowed view of a checkpoint; const, any thread.
 class CheckpointTensors {
  public:
@@ -79,6 +93,8 @@ class CheckpointTensors {
 
   const WeightSource& source() const { return checkpoint_->weights(); }
   std::string name_of(const TensorKey& key) const { return place_of(key).name; }
+  // Every tensor of the source that the matrix or vector is made of; empty when it has none.
+  std::vector<const TensorInfo*> stored_parts(const TensorKey& key) const;
 
  private:
   TensorPlace place_of(const TensorKey& key) const;
@@ -91,6 +107,11 @@ class CheckpointTensors {
   StoredParts parts_of(const TensorKey& key, const TensorPlace& place, std::size_t num_rows,
                        std::size_t num_cols) const;
   Status check_type(const SourceTensor& tensor) const;
+  // Whether the tensor is there, as it is or quantised.
+  bool holds(const std::string& name) const;
+  // Nothing when the matrix is not quantised.
+  Result<std::optional<StoredTensor>> quantized(const TensorKey& key, std::size_t num_rows,
+                                                std::size_t num_cols) const;
   std::size_t paired_head_dim(const TensorKey& key) const;
 
   const Checkpoint* checkpoint_;

@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "formats/quantization_config.h"
 #include "model/families/family.h"
 #include "model/read_spec.h"
 
@@ -15,7 +16,6 @@ namespace {
 // not done here, so anything but the neutral value is refused by name.
 const Json& neutral_values() {
   static const Json values = {
-      {"quantization_config", nullptr},
       {"attn_logit_softcapping", nullptr},
       {"final_logit_softcapping", nullptr},
       {"attention_chunk_size", nullptr},
@@ -176,6 +176,24 @@ Status read_special_ids(const ConfigReader& config, const Json& generation_confi
 
 }  // namespace
 
+namespace {
+
+// What is not read of quantised matrices; a family may have a scheme of its own.
+Status refuse_quantization(const Json& config, const ConfigReader& whole, const ConfigReader& part,
+                           const Family& family) {
+  constexpr std::string_view kKey = "quantization_config";
+  for (const std::string_view option : family.own_options) {
+    if (option == kKey) return Ok{};
+  }
+  if (whole.find(kKey) == nullptr && part.find(kKey) != nullptr) {
+    return part.unsupported(kKey, "expected at the top of the file");
+  }
+  TRY(read_quantization_config(config, whole.name()));
+  return Ok{};
+}
+
+}  // namespace
+
 std::vector<std::string> supported_architectures() {
   std::vector<std::string> names;
   for (const Family* family : all_families()) names.emplace_back(family->architecture);
@@ -189,6 +207,7 @@ Result<ModelSpec> spec_from_config(const Json& config, const Json& generation_co
   const ConfigReader reader = TRY(part_of(whole, *family));
   TRY(refuse_foreign_options(whole, family->own_options));
   TRY(refuse_foreign_options(reader, family->own_options));
+  TRY(refuse_quantization(config, whole, reader, *family));
   ModelSpec spec = TRY(read_common(reader, family->keys != nullptr ? *family->keys : kUsualKeys));
   spec.architecture = family->runs_as.empty() ? family->architecture : family->runs_as;
   TRY(family->read(reader, spec));

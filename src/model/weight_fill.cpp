@@ -18,16 +18,21 @@ constexpr std::size_t kQuantGroupMin = 16;
 enum class FillKind : std::uint8_t {
   kFloats,   // floats of the file, converted or rounded
   kQuants,   // integers and scales of the file's blocks, taken over
+  kFloat8,   // FP8 and scales of the file, taken over
   kDecoded,  // everything else, by way of f32
 };
 
 FillKind fill_kind(const WeightSlot& slot) {
   const DType dtype = slot.stored.dtype;
+  const std::optional<QuantKind> kind = quant_kind(slot.stored);
+  if (kind && can_hold(slot.format, *kind)) return FillKind::kQuants;
+  if (slot.format == WeightFormat::kE4m3G32 && has_float8_groups(slot.stored)) {
+    return FillKind::kFloat8;
+  }
   if (dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16) {
     return FillKind::kFloats;
   }
-  const std::optional<QuantKind> kind = quant_kind(dtype);
-  return kind && can_hold(slot.format, *kind) ? FillKind::kQuants : FillKind::kDecoded;
+  return FillKind::kDecoded;
 }
 
 // Scratch of one rank, as large as the largest slot needs.
@@ -45,7 +50,7 @@ struct Scratch {
     for (const WeightSlot& slot : slots) {
       row_bytes = std::max(row_bytes, slot.stored.row_bytes());
       if (!slot.is_matrix || fill_kind(slot) == FillKind::kFloats) continue;
-      const bool has_quants = fill_kind(slot) == FillKind::kQuants;
+      const bool has_quants = fill_kind(slot) != FillKind::kDecoded;
       std::size_t& num_values = has_quants ? num_quants : num_decoded;
       num_values = std::max(num_values, kRowsAtOnce * slot.stored.num_cols);
     }
@@ -67,13 +72,18 @@ PackedMatrix matrix_in(const WeightSlot& slot, std::byte* bytes) {
 // Takes the blocks of `count` rows apart and packs what they hold.
 void pack_quants(const StoredTensor& stored, std::size_t begin, std::size_t count, Scratch& scratch,
                  PackedMatrix& matrix) {
-  const QuantKind kind = *quant_kind(stored.dtype);
+  const QuantKind kind = *quant_kind(stored);
   const std::size_t num_values = count * stored.num_cols;
   const std::size_t num_groups = num_values / kind.group_size;
-  split_blocks(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()),
-               {.quants = std::span(scratch.quants).first(num_values),
-                .scales = std::span(scratch.scales).first(num_groups),
-                .minima = std::span(scratch.minima).first(kind.has_minimum ? num_groups : 0)});
+  const QuantSpans parts = {
+      .quants = std::span(scratch.quants).first(num_values),
+      .scales = std::span(scratch.scales).first(num_groups),
+      .minima = std::span(scratch.minima).first(kind.has_minimum ? num_groups : 0)};
+  if (stored.quantized != nullptr) {
+    split_rows(stored, begin, count, parts);
+  } else {
+    split_blocks(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()), parts);
+  }
   pack_quant_rows({.quants = scratch.quants.data(),
                    .scales = scratch.scales.data(),
                    .minima = kind.has_minimum ? scratch.minima.data() : nullptr,
@@ -81,6 +91,22 @@ void pack_quants(const StoredTensor& stored, std::size_t begin, std::size_t coun
                    .num_cols = stored.num_cols,
                    .group_size = kind.group_size},
                   begin, matrix);
+}
+
+// The same for FP8.
+void pack_float8(const StoredTensor& stored, std::size_t begin, std::size_t count, Scratch& scratch,
+                 PackedMatrix& matrix) {
+  const std::size_t num_values = count * stored.num_cols;
+  split_rows(stored, begin, count,
+             {.quants = std::span(scratch.quants).first(num_values),
+              .scales = std::span(scratch.scales).first(num_values / kWeightGroup),
+              .minima = {}});
+  pack_float8_rows({.values = reinterpret_cast<const Float8*>(scratch.quants.data()),
+                    .scales = scratch.scales.data(),
+                    .num_rows = count,
+                    .num_cols = stored.num_cols,
+                    .group_size = kWeightGroup},
+                   begin, matrix);
 }
 
 // Packs the `count` rows in scratch.rows as rows [begin, begin + count).
@@ -93,6 +119,8 @@ void pack_scratch(const WeightSlot& slot, std::size_t begin, std::size_t count, 
       return pack_rows(ConstTensorView(scratch.rows.data(), stored.dtype, shape), begin, matrix);
     case FillKind::kQuants:
       return pack_quants(stored, begin, count, scratch, matrix);
+    case FillKind::kFloat8:
+      return pack_float8(stored, begin, count, scratch, matrix);
     case FillKind::kDecoded:
       decode(stored.dtype, std::span(scratch.rows).first(count * stored.row_bytes()),
              std::span(scratch.decoded).first(count * stored.num_cols));
@@ -109,7 +137,9 @@ void fill_matrix(KernelContext& context, const WeightSlot& slot, std::byte* byte
   for (std::size_t begin = range.begin; begin < range.end; begin += kRowsAtOnce) {
     const std::size_t count = std::min(kRowsAtOnce, range.end - begin);
     // Through scratch, because bytes in files may lie at odd addresses and in another order.
-    read_rows(stored, begin, count, scratch.rows.data());
+    const FillKind kind = fill_kind(slot);
+    const bool is_split = stored.quantized != nullptr && kind != FillKind::kFloats;
+    if (!is_split) read_rows(stored, begin, count, scratch.rows.data());
     pack_scratch(slot, begin, count, scratch, matrix);
   }
 }

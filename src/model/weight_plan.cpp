@@ -55,6 +55,13 @@ WeightFormat nearest_format(DType dtype) {
   return kind ? lossless_format(*kind).value_or(WeightFormat::kF32) : WeightFormat::kF32;
 }
 
+WeightFormat nearest_format(const StoredTensor& stored) {
+  if (stored.quantized == nullptr) return nearest_format(stored.dtype);
+  if (has_float8_groups(stored)) return WeightFormat::kE4m3G32;
+  const std::optional<QuantKind> kind = quant_kind(stored);
+  return kind ? lossless_format(*kind).value_or(WeightFormat::kF32) : WeightFormat::kF32;
+}
+
 Result<WeightPlan> WeightPlan::create(const Checkpoint& checkpoint, const ModelSpec& spec,
                                       const WeightOptions& options) {
   WeightPlan plan(checkpoint, spec);
@@ -120,9 +127,9 @@ Status WeightPlan::add_matrix(const RequiredTensor& tensor, std::optional<Weight
   slot.key = tensor.key;
   slot.stored = TRY(tensors_.matrix(tensor.key, num_rows, num_cols));
   slot.is_matrix = true;
-  slot.format = format.value_or(nearest_format(slot.stored.dtype));
+  slot.format = format.value_or(nearest_format(slot.stored));
   if (num_cols % weight_depth_multiple(slot.format) != 0) {
-    slot.format = nearest_format(slot.stored.dtype);
+    slot.format = nearest_format(slot.stored);
     ++num_kept_;
   }
   slot.num_bytes = TRY(packed_bytes(slot.format, num_rows, num_cols));

@@ -37,6 +37,8 @@ struct WeightSlot {
 
 // The format that loses nothing of `dtype`.
 WeightFormat nearest_format(DType dtype);
+// The same of a matrix, whose integers with scales may lie in several tensors.
+WeightFormat nearest_format(const StoredTensor& stored);
 
 // Borrows checkpoint and spec, which must outlive it.
 //

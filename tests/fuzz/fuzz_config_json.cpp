@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "formats/quantization_config.h"
 #include "model/read_spec.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -11,5 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(millrace::spec_from_config(config.value(), nullptr, "config.json").ok());
   static_cast<void>(
       millrace::spec_from_config({{"model_type", "llama"}}, config.value(), "config.json").ok());
+  static_cast<void>(
+      millrace::read_quantization_config({{"quantization_config", config.value()}}, "config.json")
+          .ok());
   return 0;
 }
