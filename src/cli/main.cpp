@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   add_convert_command(app, action);
   add_make_model_command(app, action);
   add_bench_command(app, action);
+  add_simulate_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,156 @@
+// Turns plans into time and time into outcomes.
+#include "simulate/lane.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/check.h"
+
+namespace millrace {
+namespace {
+
+// A token that no trace's prompt has in common with another request.
+TokenId drawn_token(std::uint64_t number) {
+  return (TokenId{1} << 31) | static_cast<TokenId>(number);
+}
+
+// What the chunk is charged: prompt tokens, and what it generates.
+std::uint64_t work_of(const PlannedChunk& chunk) {
+  const bool is_decode =
+      chunk.samples && chunk.num_tokens == 1 && chunk.sequence->num_generated() > 0;
+  const std::uint64_t prompt = is_decode ? 0 : chunk.num_tokens * kPromptTokenWork;
+  return prompt + (chunk.samples ? kOutputTokenWork : 0);
+}
+
+}  // namespace
+
+Lane::Lane(const LaneOptions& options, const StepCost& cost, SimulationResult& result,
+           UnstartedCounts& unstarted)
+    : options_(options),
+      cost_(cost),
+      result_(result),
+      unstarted_(unstarted),
+      pool_(options.num_blocks),
+      scheduler_(options.scheduler, pool_),
+      step_result_(options.scheduler.num_sequences_max) {}
+
+RequestFate Lane::admission(const TraceRequest& request) const {
+  const std::size_t num_tokens =
+      std::size_t{request.num_prompt} + std::size_t{request.num_output} - 1;
+  if (blocks_for_tokens(num_tokens, options_.scheduler.block_tokens) > options_.num_blocks) {
+    return RequestFate::kTooLarge;
+  }
+  if (scheduler_.num_live() == options_.scheduler.num_requests_max) return RequestFate::kQueueFull;
+  return RequestFate::kUnfinished;
+}
+
+void Lane::submit(const Trace& trace, const TraceRequest& request, std::size_t number, Duration) {
+  Request asked;
+  asked.id = RequestId{number};
+  fill_prompt(trace, request, number, asked.prompt);
+  asked.max_tokens = request.num_output;
+  if (!options_.is_single_class) asked.service_class = ClassId{request.class_index};
+  num_uncomputed_ += request.num_prompt;
+  ++unstarted_[request.class_index];
+  scheduler_.submit(std::make_unique<Sequence>(std::move(asked), options_.scheduler.block_tokens));
+}
+
+void Lane::begin_step(Duration now, std::size_t num_classes) {
+  CHECK(!is_busy_);
+  if (scheduler_.num_live() == 0) return;
+  const StepPlan& plan = scheduler_.plan(TimePoint(now));
+  if (plan.chunks.empty()) {
+    record_finished(now);
+    return;
+  }
+  if (options_.observer != nullptr) options_.observer->on_plan(now, plan);
+  count_chunks(plan, now, num_classes);
+  is_busy_ = true;
+}
+
+void Lane::count_chunks(const StepPlan& plan, Duration now, std::size_t num_classes) {
+  StepShape shape;
+  std::array<std::uint64_t, kClassesMax> work{};
+  bool is_backlogged = num_classes > 1;
+  for (std::size_t i = 0; i < num_classes; ++i) is_backlogged = is_backlogged && unstarted_[i] > 0;
+  for (const PlannedChunk& chunk : plan.chunks) {
+    shape.add_chunk(chunk.num_computed, chunk.num_tokens);
+    RequestOutcome& outcome = result_.outcomes[chunk.sequence->request.id.value];
+    work[outcome.class_index] += work_of(chunk);
+    if (outcome.has_started) continue;
+    outcome.has_started = true;
+    outcome.num_cached = static_cast<std::uint32_t>(chunk.num_computed);
+    num_uncomputed_ -= outcome.num_prompt;
+    --unstarted_[outcome.class_index];
+  }
+  const double step_seconds = cost_.seconds(shape) / options_.speed;
+  // A nanosecond at least, so that time moves on whatever the cost model says.
+  const Duration elapsed(std::max<std::int64_t>(1, std::llround(step_seconds * 1e9)));
+  busy_until_ = now + elapsed;
+
+  RunTotals& totals = result_.totals;
+  Timeline::Span& span = result_.timeline.at(now);
+  const bool is_arriving = busy_until_ <= totals.last_arrival;
+  // A slice of a machine is busy for its part only.
+  const double busy = seconds(elapsed) * options_.speed;
+  for (std::size_t i = 0; i < num_classes; ++i) {
+    const auto done = static_cast<double>(work[i]);
+    totals.work[i] += done;
+    span.work[i] += done;
+    if (is_arriving) totals.work_arriving[i] += done;
+    if (is_backlogged) totals.work_backlogged[i] += done;
+  }
+  if (is_backlogged) totals.seconds_backlogged += busy;
+  if (is_arriving) totals.busy_seconds_arriving += busy;
+  totals.busy_seconds += busy;
+  totals.num_tokens += shape.num_tokens;
+  totals.num_sequences += shape.num_sequences;
+  totals.num_preemptions += plan.preempted.size();
+  ++totals.num_steps;
+  span.busy_seconds += busy;
+  span.num_waiting += scheduler_.num_waiting();
+  span.cache_fraction += static_cast<double>(pool_.num_used()) / pool_.num_blocks();
+  ++span.num_steps;
+}
+
+void Lane::finish_step() {
+  CHECK(is_busy_);
+  is_busy_ = false;
+  const StepPlan& plan = scheduler_.last_plan();
+  step_result_.reset(plan.chunks.size());
+  for (std::size_t i = 0; i < plan.chunks.size(); ++i) {
+    const PlannedChunk& chunk = plan.chunks[i];
+    if (!chunk.samples) continue;
+    const std::uint64_t number = chunk.sequence->request.id.value;
+    step_result_.samples[i].outcome = SampleOutcome::kToken;
+    step_result_.samples[i].token = drawn_token(number);
+    if (chunk.sequence->num_generated() == 0) result_.outcomes[number].first_token = busy_until_;
+  }
+  scheduler_.apply(step_result_);
+  result_.totals.end = std::max(result_.totals.end, busy_until_);
+  record_finished(busy_until_);
+}
+
+void Lane::record_finished(Duration now) {
+  for (const std::unique_ptr<Sequence>& sequence : scheduler_.events().finished) {
+    RequestOutcome& outcome = result_.outcomes[sequence->request.id.value];
+    CHECK(sequence->finish.has_value());
+    CHECK(sequence->finish->reason == FinishReason::kLength);  // nobody cancels, nothing fails
+    outcome.fate = RequestFate::kFinished;
+    outcome.end = now;
+    outcome.num_output = static_cast<std::uint32_t>(sequence->num_generated());
+    outcome.num_preemptions = static_cast<std::uint32_t>(sequence->num_preemptions);
+    ++num_finished_;
+    num_output_finished_ += outcome.num_output;
+    if (options_.observer != nullptr) options_.observer->on_finished(now, *sequence);
+  }
+  scheduler_.clear_events();
+}
+
+std::uint64_t Lane::outstanding_tokens() const {
+  const std::uint64_t mean_output = num_finished_ == 0 ? 0 : num_output_finished_ / num_finished_;
+  return num_uncomputed_ + scheduler_.num_live() * std::max<std::uint64_t>(1, mean_output);
+}
+
+}  // namespace millrace

@@ -1,0 +1,161 @@
+// Runs the cases one after the other and sets them beside first come, first served.
+#include "simulate/share_experiment.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "report/html.h"
+#include "simulate/workload.h"
+
+namespace millrace {
+namespace {
+
+Result<Trace> at_rate(const Trace& trace, double rate) {
+  WorkloadSpec spec;
+  spec.arrivals.rate = rate;
+  return make_workload(spec, trace);
+}
+
+Status run_policies(const Trace& trace, const SimulationOptions& options, ShareCase one,
+                    ShareExperiment& experiment) {
+  for (const Policy policy : kPolicies) {
+    SimulationOptions with = options;
+    with.policy = policy;
+    const SimulationResult result = TRY(simulate(trace, with));
+    one.policy = policy;
+    one.summary = summarise(result, trace, with);
+    experiment.cases.push_back(one);
+  }
+  return Ok{};
+}
+
+const ShareCase* same_case(const ShareExperiment& experiment, const ShareCase& one, Policy policy) {
+  for (const ShareCase& other : experiment.cases) {
+    const bool is_same = other.scenario == one.scenario && other.load == one.load;
+    if (is_same && other.policy == policy) return &other;
+  }
+  return nullptr;
+}
+
+double work_beside(const ShareExperiment& experiment, const ShareCase& one, Policy policy) {
+  const ShareCase* other = same_case(experiment, one, policy);
+  if (other == nullptr || other->summary.work_per_second_arriving <= 0) return 0;
+  return one.summary.work_per_second_arriving / other->summary.work_per_second_arriving;
+}
+
+std::string seconds_text(double value) {
+  return number_text(value, 3);
+}
+std::string percent_text(double part) {
+  return number_text(std::round(1000 * part) / 10, 4);
+}
+
+double good_part(const ClassSummary& one) {
+  return one.num_requests == 0
+             ? 0
+             : static_cast<double>(one.num_good) / static_cast<double>(one.num_requests);
+}
+
+}  // namespace
+
+Result<double> measure_capacity(const Trace& trace, const SimulationOptions& options) {
+  WorkloadSpec spec;
+  spec.arrivals.kind = ArrivalKind::kAtOnce;
+  const Trace at_once = TRY(make_workload(spec, trace));
+  SimulationOptions with = options;
+  with.policy = Policy::kFirstCome;
+  const SimulationResult result = TRY(simulate(at_once, with));
+  std::vector<double> ends;
+  for (const RequestOutcome& outcome : result.outcomes) {
+    if (outcome.fate == RequestFate::kFinished) ends.push_back(seconds(outcome.end));
+  }
+  if (ends.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "no request of the trace can be finished"};
+  }
+  std::sort(ends.begin(), ends.end());
+  const std::size_t most = std::max<std::size_t>(1, ends.size() * 9 / 10);
+  return static_cast<double>(most) / std::max(ends[most - 1], 1e-9);
+}
+
+Result<ShareExperiment> run_share_experiment(const Trace& trace, const SimulationOptions& options,
+                                             const std::vector<double>& loads) {
+  ShareExperiment experiment;
+  experiment.capacity = TRY(measure_capacity(trace, options));
+  double highest = 0;
+  for (const double load : loads) {
+    const Trace both = TRY(at_rate(trace, load * experiment.capacity));
+    ShareCase one{.scenario = "all", .load = load, .policy = Policy::kOurs, .summary = {}};
+    TRY(run_policies(both, options, one, experiment));
+    highest = std::max(highest, load);
+  }
+  for (std::size_t i = 0; i < options.classes.size() && options.classes.size() > 1; ++i) {
+    Trace alone = TRY(at_rate(trace, highest * experiment.capacity));
+    for (TraceRequest& request : alone.requests) {
+      request.class_index = static_cast<std::uint32_t>(i);
+    }
+    ShareCase one{.scenario = "only " + options.classes[i].name,
+                  .load = highest,
+                  .policy = Policy::kOurs,
+                  .summary = {}};
+    TRY(run_policies(alone, options, one, experiment));
+  }
+  return experiment;
+}
+
+Table share_table(const ShareExperiment& experiment) {
+  Table table{.title = "Shares of one machine that does " + number_text(experiment.capacity, 4) +
+                       " requests per second (times in seconds; work while requests come)",
+              .columns = {{"classes", Align::kLeft},
+                          {"load"},
+                          {"policy", Align::kLeft},
+                          {"work/s"},
+                          {"/fcfs"},
+                          {"/static"},
+                          {"busy %"},
+                          {"preempted"}},
+              .rows = {}};
+  const std::size_t num_classes =
+      experiment.cases.empty() ? 0 : experiment.cases.front().summary.classes.size();
+  for (std::size_t i = 0; i < num_classes; ++i) {
+    const std::string name = experiment.cases.front().summary.classes[i].name.substr(0, 5);
+    for (const char* what : {" work %", " ttft p50", " ttft p99", " tpot p99", " good %"}) {
+      table.columns.push_back({name + what});
+    }
+  }
+  for (const ShareCase& one : experiment.cases) {
+    std::vector<std::string> row = {
+        one.scenario,
+        number_text(one.load, 3),
+        std::string(policy_name(one.policy)),
+        number_text(std::round(one.summary.work_per_second_arriving), 12),
+        number_text(work_beside(experiment, one, Policy::kFirstCome), 3),
+        number_text(work_beside(experiment, one, Policy::kStaticSplit), 3),
+        percent_text(one.summary.busy_fraction_arriving),
+        std::to_string(one.summary.num_preemptions)};
+    const bool is_contended = one.summary.seconds_backlogged > 0;
+    for (const ClassSummary& part : one.summary.classes) {
+      row.push_back(is_contended ? percent_text(part.work_part_backlogged) : "-");
+      row.push_back(seconds_text(part.first_token.p50));
+      row.push_back(seconds_text(part.first_token.p99));
+      row.push_back(seconds_text(part.per_token.p99));
+      row.push_back(percent_text(good_part(part)));
+    }
+    table.add_row(std::move(row));
+  }
+  return table;
+}
+
+OrderedJson share_json(const ShareExperiment& experiment) {
+  OrderedJson object = {{"capacity_requests_per_second", experiment.capacity},
+                        {"cases", OrderedJson::array()}};
+  for (const ShareCase& one : experiment.cases) {
+    object["cases"].push_back({{"classes", one.scenario},
+                               {"load", one.load},
+                               {"policy", policy_name(one.policy)},
+                               {"summary", summary_json(one.summary)}});
+  }
+  return object;
+}
+
+}  // namespace millrace

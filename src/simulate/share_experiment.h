@@ -1,0 +1,40 @@
+// One workload under every policy and load: who gets how much, how fast, and at what throughput.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "report/table.h"
+#include "simulate/simulation.h"
+#include "simulate/summary.h"
+#include "simulate/trace.h"
+
+namespace millrace {
+
+// Requests per second that the machine can do: those of the trace, all there at once and first
+// come, first served, until nine tenths of them are done (the rest leaves the machine half empty).
+Result<double> measure_capacity(const Trace& trace, const SimulationOptions& options);
+
+struct ShareCase {
+  std::string scenario;  // "both", "only interactive", …
+  double load = 0;       // arrivals over what the machine can do
+  Policy policy = Policy::kOurs;
+  Summary summary;
+};
+
+struct ShareExperiment {
+  double capacity = 0;  // requests per second
+  std::vector<ShareCase> cases;
+};
+
+// The trace's requests, faster or slower, at each load with all classes; and at the highest load
+// with all requests given to one class, so that the others idle. Policy of `options` is ignored.
+Result<ShareExperiment> run_share_experiment(const Trace& trace, const SimulationOptions& options,
+                                             const std::vector<double>& loads);
+
+Table share_table(const ShareExperiment& experiment);
+OrderedJson share_json(const ShareExperiment& experiment);
+
+}  // namespace millrace
