@@ -95,6 +95,11 @@ void add_machine_options(CLI::App& command, SimulateOptions& options) {
       ->capture_default_str();
   command.add_option("--block-tokens", scheduler.block_tokens, "Of a KV block")
       ->capture_default_str();
+  command.add_flag("!--no-prefix-reuse", options.reuses_prefixes, "Compute equal prefixes again");
+  command
+      .add_option("--queue", options.queue_max,
+                  "Requests of a class that wait on a machine; more are refused")
+      ->check(CLI::PositiveNumber);
   command
       .add_option("--waiting", scheduler.num_requests_max,
                   "Requests on a machine, waiting and running; more are refused")
@@ -115,6 +120,11 @@ void add_simulate_options(CLI::App& command, SimulateOptions& options) {
 Result<SimulationOptions> simulation_options(const SimulateOptions& options) {
   SimulationOptions simulation = options.simulation;
   simulation.policy = TRY(find_policy(options.policy));
+  for (ServiceClass& one : simulation.scheduler.classes) {
+    one.queued_requests_max = options.queue_max.value_or(SIZE_MAX);
+    one.queued_tokens_max = SIZE_MAX;
+  }
+  if (!options.reuses_prefixes) simulation.scheduler.prefix_reuse = PrefixReuse::kOff;
   simulation.cost = file_exists(options.cost_model)
                         ? TRY(read_step_cost(options.cost_model))
                         : TRY(find_builtin_step_cost(options.cost_model));

@@ -29,6 +29,8 @@ struct SimulateOptions {
   std::string cost_model = "h200-llama-3.1-8b";
   std::optional<std::uint64_t> cache_tokens;
   std::string policy = "ours";
+  bool reuses_prefixes = true;
+  std::optional<std::size_t> queue_max;  // of each class
   SimulationOptions simulation;
 };
 

@@ -32,28 +32,40 @@ Lane::Lane(const LaneOptions& options, const StepCost& cost, SimulationResult& r
       result_(result),
       unstarted_(unstarted),
       pool_(options.num_blocks),
+      admission_(options.scheduler.classes),
       scheduler_(options.scheduler, pool_),
       step_result_(options.scheduler.num_sequences_max) {}
 
-RequestFate Lane::admission(const TraceRequest& request) const {
+RequestFate Lane::refusal(const TraceRequest& request) {
   const std::size_t num_tokens =
       std::size_t{request.num_prompt} + std::size_t{request.num_output} - 1;
-  if (blocks_for_tokens(num_tokens, options_.scheduler.block_tokens) > options_.num_blocks) {
+  const ClassId id = class_of(request.class_index);
+  const std::uint32_t num_blocks_max =
+      options_.scheduler.classes[id.index].blocks_max.value_or(options_.num_blocks);
+  if (blocks_for_tokens(num_tokens, options_.scheduler.block_tokens) >
+      std::min(num_blocks_max, options_.num_blocks)) {
     return RequestFate::kTooLarge;
   }
-  if (scheduler_.num_live() == options_.scheduler.num_requests_max) return RequestFate::kQueueFull;
+  if (scheduler_.num_live() == options_.scheduler.num_requests_max ||
+      !admission_.try_enter(id, request.num_prompt, std::nullopt).ok()) {
+    return RequestFate::kQueueFull;
+  }
   return RequestFate::kUnfinished;
 }
 
-void Lane::submit(const Trace& trace, const TraceRequest& request, std::size_t number, Duration) {
+RequestFate Lane::submit(const Trace& trace, const TraceRequest& request, std::size_t number) {
+  const RequestFate fate = refusal(request);
+  if (fate != RequestFate::kUnfinished) return fate;
   Request asked;
   asked.id = RequestId{number};
   fill_prompt(trace, request, number, asked.prompt);
   asked.max_tokens = request.num_output;
-  if (!options_.is_single_class) asked.service_class = ClassId{request.class_index};
+  asked.service_class = class_of(request.class_index);
   num_uncomputed_ += request.num_prompt;
   ++unstarted_[request.class_index];
-  scheduler_.submit(std::make_unique<Sequence>(std::move(asked), options_.scheduler.block_tokens));
+  scheduler_.submit(std::make_unique<Sequence>(std::move(asked), options_.scheduler.block_tokens,
+                                               TimePoint(request.arrival)));
+  return fate;
 }
 
 void Lane::begin_step(Duration now, std::size_t num_classes) {
@@ -65,52 +77,57 @@ void Lane::begin_step(Duration now, std::size_t num_classes) {
     return;
   }
   if (options_.observer != nullptr) options_.observer->on_plan(now, plan);
-  count_chunks(plan, now, num_classes);
+  const double step_seconds = cost_.seconds(plan.shape) / options_.speed;
+  // A nanosecond at least, so that time moves on whatever the cost model says.
+  busy_since_ = now;
+  busy_until_ = now + Duration(std::max<std::int64_t>(1, std::llround(step_seconds * 1e9)));
   is_busy_ = true;
+  StepWork step;
+  count_chunks(plan, num_classes, step);
+  count_step(plan, now, step);
 }
 
-void Lane::count_chunks(const StepPlan& plan, Duration now, std::size_t num_classes) {
-  StepShape shape;
-  std::array<std::uint64_t, kClassesMax> work{};
-  bool is_backlogged = num_classes > 1;
-  for (std::size_t i = 0; i < num_classes; ++i) is_backlogged = is_backlogged && unstarted_[i] > 0;
+void Lane::count_chunks(const StepPlan& plan, std::size_t num_classes, StepWork& step) {
+  step.is_backlogged = num_classes > 1;
+  for (std::size_t i = 0; i < num_classes; ++i) {
+    step.is_backlogged = step.is_backlogged && unstarted_[i] > 0;
+  }
   for (const PlannedChunk& chunk : plan.chunks) {
-    shape.add_chunk(chunk.num_computed, chunk.num_tokens);
     RequestOutcome& outcome = result_.outcomes[chunk.sequence->request.id.value];
-    work[outcome.class_index] += work_of(chunk);
+    step.by_class[outcome.class_index] += work_of(chunk);
     if (outcome.has_started) continue;
     outcome.has_started = true;
     outcome.num_cached = static_cast<std::uint32_t>(chunk.num_computed);
     num_uncomputed_ -= outcome.num_prompt;
     --unstarted_[outcome.class_index];
+    admission_.leave(class_of(outcome.class_index), outcome.num_prompt);
   }
-  const double step_seconds = cost_.seconds(shape) / options_.speed;
-  // A nanosecond at least, so that time moves on whatever the cost model says.
-  const Duration elapsed(std::max<std::int64_t>(1, std::llround(step_seconds * 1e9)));
-  busy_until_ = now + elapsed;
+}
 
+void Lane::count_step(const StepPlan& plan, Duration now, const StepWork& step) {
   RunTotals& totals = result_.totals;
   Timeline::Span& span = result_.timeline.at(now);
   const bool is_arriving = busy_until_ <= totals.last_arrival;
   // A slice of a machine is busy for its part only.
-  const double busy = seconds(elapsed) * options_.speed;
-  for (std::size_t i = 0; i < num_classes; ++i) {
-    const auto done = static_cast<double>(work[i]);
+  const double busy = seconds(busy_until_ - now) * options_.speed;
+  for (std::size_t i = 0; i < step.by_class.size(); ++i) {
+    const auto done = static_cast<double>(step.by_class[i]);
     totals.work[i] += done;
     span.work[i] += done;
     if (is_arriving) totals.work_arriving[i] += done;
-    if (is_backlogged) totals.work_backlogged[i] += done;
+    if (step.is_backlogged) totals.work_backlogged[i] += done;
   }
-  if (is_backlogged) totals.seconds_backlogged += busy;
+  if (step.is_backlogged) totals.seconds_backlogged += busy;
   if (is_arriving) totals.busy_seconds_arriving += busy;
   totals.busy_seconds += busy;
-  totals.num_tokens += shape.num_tokens;
-  totals.num_sequences += shape.num_sequences;
+  totals.num_tokens += plan.shape.num_tokens;
+  totals.num_sequences += plan.shape.num_sequences;
   totals.num_preemptions += plan.preempted.size();
   ++totals.num_steps;
   span.busy_seconds += busy;
   span.num_waiting += scheduler_.num_waiting();
-  span.cache_fraction += static_cast<double>(pool_.num_used()) / pool_.num_blocks();
+  const std::size_t num_held = pool_.num_used() - scheduler_.prefix_index().num_idle();
+  span.cache_fraction += static_cast<double>(num_held) / pool_.num_blocks();
   ++span.num_steps;
 }
 
@@ -127,7 +144,12 @@ void Lane::finish_step() {
     step_result_.samples[i].token = drawn_token(number);
     if (chunk.sequence->num_generated() == 0) result_.outcomes[number].first_token = busy_until_;
   }
+  step_result_.elapsed = busy_until_ - busy_since_;
   scheduler_.apply(step_result_);
+  for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
+    const ClassId id{i};
+    admission_.note_pace(id, scheduler_.class_status(id).start_tokens_per_second);
+  }
   result_.totals.end = std::max(result_.totals.end, busy_until_);
   record_finished(busy_until_);
 }

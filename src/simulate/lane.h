@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/admission.h"
 #include "engine/scheduler.h"
 #include "memory/block_pool.h"
 #include "simulate/outcome.h"
@@ -44,10 +45,8 @@ class Lane {
   Lane(const LaneOptions& options, const StepCost& cost, SimulationResult& result,
        UnstartedCounts& unstarted);
 
-  // Whether the request may ever run here, and is let in now.
-  RequestFate admission(const TraceRequest& request) const;
-  // Queues outcome `number` of the result; admission said kUnfinished.
-  void submit(const Trace& trace, const TraceRequest& request, std::size_t number, Duration now);
+  // Queues outcome `number` of the result and gives kUnfinished, or refuses it as the engine would.
+  RequestFate submit(const Trace& trace, const TraceRequest& request, std::size_t number);
   // Plans a step that ends at busy_until(), if there is anything to do.
   void begin_step(Duration now, std::size_t num_classes);
   // The step has ended.
@@ -60,7 +59,17 @@ class Lane {
   std::size_t num_live() const { return scheduler_.num_live(); }
 
  private:
-  void count_chunks(const StepPlan& plan, Duration now, std::size_t num_classes);
+  struct StepWork {
+    std::array<std::uint64_t, kClassesMax> by_class{};
+    bool is_backlogged = false;  // every class had requests that never ran
+  };
+
+  ClassId class_of(std::uint32_t class_index) const {
+    return ClassId{options_.is_single_class ? 0 : class_index};
+  }
+  RequestFate refusal(const TraceRequest& request);
+  void count_chunks(const StepPlan& plan, std::size_t num_classes, StepWork& step);
+  void count_step(const StepPlan& plan, Duration now, const StepWork& step);
   void record_finished(Duration now);
 
   LaneOptions options_;
@@ -68,9 +77,11 @@ class Lane {
   SimulationResult& result_;
   UnstartedCounts& unstarted_;
   BlockPool pool_;
+  Admission admission_;
   Scheduler scheduler_;
   StepResult step_result_;
   bool is_busy_ = false;
+  Duration busy_since_{0};
   Duration busy_until_{0};
   std::uint64_t num_uncomputed_ = 0;  // prompt tokens of live requests
   std::uint64_t num_finished_ = 0;

@@ -89,12 +89,13 @@ Result<ShareExperiment> run_share_experiment(const Trace& trace, const Simulatio
     TRY(run_policies(both, options, one, experiment));
     highest = std::max(highest, load);
   }
-  for (std::size_t i = 0; i < options.classes.size() && options.classes.size() > 1; ++i) {
+  for (std::size_t i = 0;
+       i < options.scheduler.classes.size() && options.scheduler.classes.size() > 1; ++i) {
     Trace alone = TRY(at_rate(trace, highest * experiment.capacity));
     for (TraceRequest& request : alone.requests) {
       request.class_index = static_cast<std::uint32_t>(i);
     }
-    ShareCase one{.scenario = "only " + options.classes[i].name,
+    ShareCase one{.scenario = "only " + options.scheduler.classes[i].name,
                   .load = highest,
                   .policy = Policy::kOurs,
                   .summary = {}};

@@ -25,7 +25,6 @@ Error wrong(const std::string& what) {
 
 Status check_simulation(const Trace& trace, const SimulationOptions& options) {
   TRY(check_options(options.scheduler));
-  TRY(check_classes(options.classes));
   if (options.num_blocks == 0) return wrong("a replica needs blocks of cache, found 0");
   if (options.cost.roofs.empty()) return wrong("a cost model without a roof");
   if (options.router.num_replicas == 0 || options.router.num_replicas > kReplicasMax) {
@@ -33,9 +32,9 @@ Status check_simulation(const Trace& trace, const SimulationOptions& options) {
                  ", expected 1 to " + std::to_string(kReplicasMax));
   }
   for (const TraceRequest& request : trace.requests) {
-    if (request.class_index >= options.classes.size()) {
+    if (request.class_index >= options.scheduler.classes.size()) {
       return wrong("a request of class " + std::to_string(request.class_index) + " with " +
-                   std::to_string(options.classes.size()) + " classes");
+                   std::to_string(options.scheduler.classes.size()) + " classes");
     }
   }
   return Ok{};
@@ -57,20 +56,42 @@ LaneOptions slice_of(const SimulationOptions& options, double part) {
   return lane;
 }
 
+// One class for everybody, in the order of arrival: a target that leaves no slack to order by, and
+// none between tokens, as servers without classes have it.
+ServiceClass first_come_class() {
+  ServiceClass all;
+  all.name = "all";
+  all.first_token_target = Duration{1};
+  all.queued_requests_max = SIZE_MAX;
+  all.queued_tokens_max = SIZE_MAX;
+  return all;
+}
+
 // One lane per slice of a replica.
 std::vector<LaneOptions> lanes_of(const SimulationOptions& options) {
+  const std::vector<ServiceClass>& classes = options.scheduler.classes;
   std::vector<LaneOptions> lanes;
   if (options.policy == Policy::kStaticSplit) {
-    for (const double part : share_parts(options.classes)) {
-      lanes.push_back(slice_of(options, part));
+    const std::vector<double> parts = share_parts(classes);
+    for (std::size_t i = 0; i < classes.size(); ++i) {
+      lanes.push_back(slice_of(options, parts[i]));
+      lanes.back().scheduler.classes = {classes[i]};
     }
   } else {
     lanes.push_back({.scheduler = options.scheduler, .num_blocks = options.num_blocks});
   }
-  for (std::size_t i = 0; i < lanes.size(); ++i) {
-    lanes[i].observer = options.observer;
-    lanes[i].is_single_class =
-        options.policy == Policy::kStaticSplit || options.policy == Policy::kFirstCome;
+  LaneOptions& first = lanes.front();
+  if (options.policy == Policy::kFirstCome) first.scheduler.classes = {first_come_class()};
+  if (options.policy == Policy::kStrictPriority) {
+    double share = 1;
+    for (ServiceClass& one : first.scheduler.classes) {
+      one.share = share;
+      share /= kPriorityRatio;
+    }
+  }
+  for (LaneOptions& lane : lanes) {
+    lane.observer = options.observer;
+    lane.is_single_class = lane.scheduler.classes.size() == 1;
   }
   return lanes;
 }
@@ -141,15 +162,14 @@ void Simulation::arrive(std::size_t number) {
   outcome.arrival = request.arrival;
   outcome.num_prompt = request.num_prompt;
   outcome.class_index = request.class_index;
-  outcome.fate = lane.admission(request);
-  if (outcome.fate != RequestFate::kUnfinished) return;
-  lane.submit(trace_, request, number, request.arrival);
-  if (!lane.is_busy()) woken_.emplace_back(&lane, replica * kClassesMax + request.class_index);
+  outcome.fate = lane.submit(trace_, request, number);
+  if (outcome.fate == RequestFate::kUnfinished && !lane.is_busy())
+    woken_.emplace_back(&lane, replica * kClassesMax + request.class_index);
 }
 
 void Simulation::begin(Lane& lane, std::size_t order, Duration now) {
   if (lane.is_busy()) return;
-  lane.begin_step(now, options_.classes.size());
+  lane.begin_step(now, options_.scheduler.classes.size());
   if (lane.is_busy()) ends_.push({lane.busy_until(), order, &lane});
 }
 

@@ -31,8 +31,7 @@ inline constexpr Policy kPolicies[] = {Policy::kFirstCome, Policy::kStrictPriori
 
 struct SimulationOptions {
   Policy policy = Policy::kOurs;
-  std::vector<ServiceClass> classes = default_service_classes();
-  SchedulerOptions scheduler;    // of each replica
+  SchedulerOptions scheduler;    // of each replica, with the classes of the requests
   std::uint32_t num_blocks = 0;  // of each replica
   StepCost cost;
   RouterOptions router;              // num_replicas is that of the simulation

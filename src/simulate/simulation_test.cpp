@@ -32,6 +32,10 @@ SimulationOptions small_machine() {
   options.scheduler.num_sequences_max = 16;
   options.scheduler.step_tokens_max = 128;
   options.scheduler.chunk_tokens_max = 128;
+  for (ServiceClass& one : options.scheduler.classes) {
+    one.queued_requests_max = 100'000;
+    one.queued_tokens_max = 100'000'000;
+  }
   options.num_blocks = 200;
   options.cost = plain_cost();
   return options;
@@ -251,6 +255,50 @@ TEST(Simulate, RefusesWhenTooManyAreThere) {
   const Summary summary = summarise(result, trace, options);
   EXPECT_EQ(summary.all.num_finished, 20u);
   EXPECT_EQ(summary.all.num_queue_full, 80u);
+}
+
+TEST(Simulate, RefusesWhatTheClassQueuesDoNotTake) {
+  SimulationOptions options = small_machine();
+  options.scheduler.classes[1].queued_requests_max = 10;
+  const Trace trace = drawn(200, {.kind = ArrivalKind::kAtOnce});
+  const SimulationResult result = MUST(simulate(trace, options));
+  const Summary summary = summarise(result, trace, options);
+  EXPECT_EQ(summary.classes[0].num_queue_full, 0u);
+  EXPECT_EQ(summary.classes[1].num_finished, 10u);
+}
+
+TEST(Simulate, SharesHoldWhileBothClassesAreBacklogged) {
+  SimulationOptions options = small_machine();
+  const Trace trace = drawn(3000, {.kind = ArrivalKind::kAtOnce});
+  const SimulationResult result = MUST(simulate(trace, options));
+  const Summary summary = summarise(result, trace, options);
+  EXPECT_NEAR(summary.classes[0].work_part_backlogged, 0.7, 0.01);
+}
+
+TEST(Simulate, StrictPriorityServesTheSecondClassLast) {
+  SimulationOptions options = small_machine();
+  options.policy = Policy::kStrictPriority;
+  const Trace trace = drawn(1000, {.kind = ArrivalKind::kAtOnce});
+  const SimulationResult result = MUST(simulate(trace, options));
+  const Summary summary = summarise(result, trace, options);
+  // The rest is what the elder of the other class is promised in each step.
+  EXPECT_GT(summary.classes[0].work_part_backlogged, 0.95);
+}
+
+TEST(Simulate, EqualPrefixesAreFoundInTheCache) {
+  std::string text;
+  for (int i = 0; i < 20; ++i) {
+    text += "{\"timestamp\": " + std::to_string(1000 * i) +
+            ", \"input_length\": 600, \"output_length\": 4, \"hash_ids\": [1, " +
+            std::to_string(i + 2) + "]}\n";
+  }
+  const Trace trace = MUST(parse_trace(text, "t"));
+  SimulationOptions options = small_machine();
+  const Summary summary = summarise(MUST(simulate(trace, options)), trace, options);
+  EXPECT_DOUBLE_EQ(summary.hit_rate, 19.0 * 512 / (20 * 600));
+  EXPECT_DOUBLE_EQ(summary.hit_rate, summary.hit_rate_possible);
+  options.scheduler.prefix_reuse = PrefixReuse::kOff;
+  EXPECT_EQ(summarise(MUST(simulate(trace, options)), trace, options).hit_rate, 0);
 }
 
 TEST(Simulate, RefusesClassesThatItDoesNotHave) {

@@ -129,17 +129,17 @@ Summary summarise(const SimulationResult& result, const Trace& trace,
                   const SimulationOptions& options) {
   CHECK(result.outcomes.size() == trace.requests.size());
   Summary summary;
-  summary.classes.resize(options.classes.size());
-  std::vector<Samples> samples(options.classes.size());
+  summary.classes.resize(options.scheduler.classes.size());
+  std::vector<Samples> samples(options.scheduler.classes.size());
   Samples all;
   for (const RequestOutcome& outcome : result.outcomes) {
-    const ServiceClass& target = options.classes[outcome.class_index];
+    const ServiceClass& target = options.scheduler.classes[outcome.class_index];
     add_outcome(outcome, target, summary.classes[outcome.class_index],
                 samples[outcome.class_index]);
     add_outcome(outcome, target, summary.all, all);
   }
   for (std::size_t i = 0; i < samples.size(); ++i) {
-    summary.classes[i].name = options.classes[i].name;
+    summary.classes[i].name = options.scheduler.classes[i].name;
     set_percentiles(summary.classes[i], std::move(samples[i]));
   }
   summary.all.name = "all";
