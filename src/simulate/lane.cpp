@@ -76,7 +76,7 @@ void Lane::begin_step(Duration now, std::size_t num_classes) {
     record_finished(now);
     return;
   }
-  if (options_.observer != nullptr) options_.observer->on_plan(now, plan);
+  if (options_.observer != nullptr) options_.observer->on_plan(scheduler_);
   const double step_seconds = cost_.seconds(plan.shape) / options_.speed;
   // A nanosecond at least, so that time moves on whatever the cost model says.
   busy_since_ = now;
@@ -165,7 +165,7 @@ void Lane::record_finished(Duration now) {
     outcome.num_preemptions = static_cast<std::uint32_t>(sequence->num_preemptions);
     ++num_finished_;
     num_output_finished_ += outcome.num_output;
-    if (options_.observer != nullptr) options_.observer->on_finished(now, *sequence);
+    if (options_.observer != nullptr) options_.observer->on_finished(*sequence);
   }
   scheduler_.clear_events();
 }

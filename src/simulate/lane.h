@@ -20,10 +20,10 @@ namespace millrace {
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
-  // Before the step runs; the plan's sequences hold their blocks.
-  virtual void on_plan(Duration now, const StepPlan& plan) = 0;
+  // Before the step runs: the scheduler's last plan; its sequences hold their blocks.
+  virtual void on_plan(const Scheduler& scheduler) = 0;
   // After it ran; sequences that ended have given their blocks back.
-  virtual void on_finished(Duration now, const Sequence& sequence) = 0;
+  virtual void on_finished(const Sequence& sequence) = 0;
 };
 
 struct LaneOptions {
