@@ -214,6 +214,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   command->require_subcommand(1);
   add_kind(*command, BenchKind::kPrefill, action);
   add_kind(*command, BenchKind::kDecode, action);
+  add_bench_cost_model_command(*command, action);
   add_bench_memory_command(*command, action);
 }
 

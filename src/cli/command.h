@@ -24,7 +24,8 @@ void add_eval_command(CLI::App& app, Action& action);
 void add_convert_command(CLI::App& app, Action& action);
 void add_make_model_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
-// Joins `bench`.
+// Join `bench`.
+void add_bench_cost_model_command(CLI::App& bench, Action& action);
 void add_bench_memory_command(CLI::App& bench, Action& action);
 void add_simulate_command(CLI::App& app, Action& action);
 
