@@ -160,12 +160,6 @@ std::uint64_t MallocReplay::run() {
   return heap_.peak_bytes();
 }
 
-std::uint64_t count_parameters(const ModelSpec& spec) {
-  std::uint64_t sum = 0;
-  for (const RequiredTensor& tensor : required_tensors(spec)) sum += tensor.shape.num_elements();
-  return sum;
-}
-
 }  // namespace
 
 Result<std::uint64_t> serving_bytes(const PublicShape& shape, const ServingLoad& load,
@@ -173,7 +167,7 @@ Result<std::uint64_t> serving_bytes(const PublicShape& shape, const ServingLoad&
   ShapeChanges changes;
   changes.num_layers = model.num_layers;
   const ModelSpec spec = TRY(spec_of(shape, changes));
-  model.num_parameters = count_parameters(spec);
+  model.num_parameters = count_parameters(spec).total;
   if (model.life == TensorLife::kPlanned) {
     model.num_bytes = TRY(planned_bytes(spec, load));
   } else {
@@ -185,7 +179,6 @@ Result<std::uint64_t> serving_bytes(const PublicShape& shape, const ServingLoad&
 
 Result<std::vector<LargestModel>> largest_models(const PublicShape& shape, const ServingLoad& load,
                                                  std::uint64_t budget) {
-  constexpr std::size_t kLayersMax = 512;
   std::vector<LargestModel> models = {
       {.life = TensorLife::kPlanned, .growth = KvGrowth::kBlocks},
       {.life = TensorLife::kLastUse, .growth = KvGrowth::kExact},

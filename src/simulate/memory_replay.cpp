@@ -42,8 +42,8 @@ void AllocationRecorder::on_plan(const Scheduler& scheduler) {
       entry->second.order = entries_.size();
       entry->second.log.num_prompt = static_cast<std::uint32_t>(sequence.num_prompt());
     }
-    // What preemption computes again is no growth of this log.
-    if (chunk.num_computed < sequence.num_prompt() && sequence.num_preemptions == 0) {
+    // What preemption computes again after the first token is no growth of this log.
+    if (chunk.num_computed < sequence.num_prompt() && sequence.num_generated() == 0) {
       ++entry->second.log.num_prompt_steps;
     }
   }
