@@ -20,6 +20,12 @@ bool is_head(TensorRole role) {
   return role == TensorRole::kHeadKey || role == TensorRole::kHeadValue;
 }
 
+// Whether the parts of a layout have a dimension of their own.
+bool is_stack(TensorLayout layout) {
+  return layout == TensorLayout::kExperts || layout == TensorLayout::kPairedGateUp ||
+         layout == TensorLayout::kExpertsGateUp;
+}
+
 bool is_of_up(TensorRole role) {
   return role == TensorRole::kUp || role == TensorRole::kExpertUp ||
          role == TensorRole::kExpertUpBias;
@@ -35,9 +41,9 @@ bool is_rotated(TensorRole role) {
 bool has_paired_rows(const Checkpoint& checkpoint, const ModelSpec& spec) {
   if (checkpoint.kind() == CheckpointKind::kLlama2c) return true;
   if (checkpoint.kind() != CheckpointKind::kGguf) return false;
-  static constexpr std::string_view kPaired[] = {"LlamaForCausalLM", "MixtralForCausalLM",
+  static constexpr std::string_view kPaired[] = {"LlamaForCausalLM",   "MixtralForCausalLM",
                                                  "GraniteForCausalLM", "SmolLM3ForCausalLM",
-                                                 "OlmoForCausalLM"};
+                                                 "OlmoForCausalLM",    "GraniteMoeForCausalLM"};
   return std::find(std::begin(kPaired), std::end(kPaired), spec.architecture) != std::end(kPaired);
 }
 
@@ -284,6 +290,10 @@ RowRuns CheckpointTensors::runs_of(const TensorKey& key, TensorLayout layout) co
   if (layout == TensorLayout::kPairedGateUp) {
     return {.first = is_of_up(key.role) ? std::size_t{1} : 0, .length = 1, .stride = 2};
   }
+  if (layout == TensorLayout::kExpertsGateUp) {
+    const std::size_t width = layer.feed_forward.width;
+    return {.first = is_of_up(key.role) ? width : 0, .length = width, .stride = width};
+  }
   if (layer.attention.latent) return latent_runs(key.role, *layer.attention.latent);
   if (layout == TensorLayout::kStackedGateUp) {
     const std::size_t width = layer.feed_forward.width;
@@ -307,7 +317,9 @@ std::size_t CheckpointTensors::stored_rows(const TensorKey& key, TensorLayout la
                                            std::size_t num_rows) const {
   const LayerSpec& layer = spec_->layers[key.layer];
   if (layout == TensorLayout::kWhole || layout == TensorLayout::kExperts) return num_rows;
-  if (layout == TensorLayout::kPairedGateUp) return 2 * num_rows;
+  if (layout == TensorLayout::kPairedGateUp || layout == TensorLayout::kExpertsGateUp) {
+    return 2 * num_rows;
+  }
   if (layout == TensorLayout::kLatentRows) {
     return layer.attention.latent->rank + layer.attention.latent->rotary_dim;
   }
@@ -339,7 +351,7 @@ StoredParts CheckpointTensors::parts_of(const TensorKey& key, const TensorPlace&
     parts.part = {latent.plain_dim + latent.value_dim, latent.rank};
     return parts;
   }
-  if (place.layout == TensorLayout::kExperts || place.layout == TensorLayout::kPairedGateUp) {
+  if (is_stack(place.layout)) {
     parts.count = is_head(key.role) ? layer.attention.num_heads : layer.feed_forward.num_experts;
     parts.index = key.expert;
     parts.is_stacked = true;
@@ -488,7 +500,7 @@ Result<StoredTensor> CheckpointTensors::vector(const TensorKey& key,
   const SourceTensor source = TRY(checkpoint_->weights().tensor(place.name));
   TRY(check_type(source));
   Shape expected = {stored_rows(key, place.layout, num_elements)};
-  if (place.layout == TensorLayout::kExperts || place.layout == TensorLayout::kPairedGateUp) {
+  if (is_stack(place.layout)) {
     const std::size_t num_experts = spec_->layers[key.layer].feed_forward.num_experts;
     expected = {num_experts, expected[0] / num_experts};
   }

@@ -109,6 +109,9 @@ using Role = TensorRole;
 using Layout = TensorLayout;
 constexpr std::string_view kMixtral = "MixtralForCausalLM";
 constexpr std::string_view kQwen2Moe = "Qwen2MoeForCausalLM";
+constexpr std::string_view kGraniteMoe = "GraniteMoeForCausalLM";
+constexpr std::string_view kGraniteInput = "model.layers.{}.block_sparse_moe.input_linear.weight";
+constexpr std::string_view kGraniteOutput = "model.layers.{}.block_sparse_moe.output_linear.weight";
 constexpr std::string_view kGptOss = "GptOssForCausalLM";
 constexpr std::string_view kExpertsGateUp = "model.layers.{}.mlp.experts.gate_up_proj";
 constexpr std::string_view kExpertsGateUpBias = "model.layers.{}.mlp.experts.gate_up_proj_bias";
@@ -133,6 +136,11 @@ constexpr Override kOverrides[] = {
     {kQwen2Moe, Role::kSharedGate, "model.layers.{}.mlp.shared_expert.gate_proj.weight"},
     {kQwen2Moe, Role::kSharedUp, "model.layers.{}.mlp.shared_expert.up_proj.weight"},
     {kQwen2Moe, Role::kSharedDown, "model.layers.{}.mlp.shared_expert.down_proj.weight"},
+
+    {kGraniteMoe, Role::kRouter, "model.layers.{}.block_sparse_moe.router.layer.weight"},
+    {kGraniteMoe, Role::kExpertGate, kGraniteInput, Layout::kExpertsGateUp},
+    {kGraniteMoe, Role::kExpertUp, kGraniteInput, Layout::kExpertsGateUp},
+    {kGraniteMoe, Role::kExpertDown, kGraniteOutput, Layout::kExperts},
 
     {kGptOss, Role::kRouter, "model.layers.{}.mlp.router.weight"},
     {kGptOss, Role::kExpertGate, kExpertsGateUp, Layout::kPairedGateUp, true},

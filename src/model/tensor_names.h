@@ -76,6 +76,7 @@ enum class TensorLayout : std::uint8_t {
   kHeadRows,       // for each head: rows of its plain keys, then of its values
   kExperts,        // the matrix (or vector) of every expert or head
   kPairedGateUp,   // the same, each one a row of gate, a row of up, and so forth
+  kExpertsGateUp,  // the same, each one all rows of gate, then of up
 };
 
 struct TensorPlace {

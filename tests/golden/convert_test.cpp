@@ -144,7 +144,7 @@ void expect_equally_near(const WeightSource& got, const WeightSource& want,
 
 // Families that this program reads but does not write.
 bool is_written(const std::string& family) {
-  for (const char* unwritten : {"deepseek-", "gpt-oss", "olmoe", "qwen2-moe"}) {
+  for (const char* unwritten : {"deepseek-", "gpt-oss", "granite-moe", "olmoe", "qwen2-moe"}) {
     if (family.starts_with(unwritten)) return false;
   }
   return true;

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "formats/checkpoint.h"
-#include "model/families/family.h"
+#include "model/families/experts.h"
 #include "model/tensor_names.h"
 
 namespace millrace {
@@ -44,6 +44,16 @@ Status read_gguf_granite(const GgufReader& reader, const WeightSource&, ModelSpe
     layer.residual_scale = static_cast<float>(residual);
     const double usual = double{layer.attention.scale};
     layer.attention.scale = static_cast<float>(TRY(reader.positive_or("attention.scale", usual)));
+  }
+  return Ok{};
+}
+
+// All layers have experts, whose chosen weights add up to one.
+Status read_granite_moe(const ConfigReader& config, ModelSpec& spec) {
+  TRY(read_granite(config, spec));
+  for (LayerSpec& layer : spec.layers) {
+    layer.feed_forward.has_bias = false;
+    TRY(read_expert_counts(config, layer.feed_forward));
   }
   return Ok{};
 }
@@ -174,6 +184,9 @@ constexpr Family kFamilies[] = {
     {.architecture = "LlamaForCausalLM", .read = read_llama},
     {.architecture = "MistralForCausalLM", .read = read_window_everywhere},
     {.architecture = "GraniteForCausalLM", .read = read_granite, .own_options = kGraniteOptions},
+    {.architecture = "GraniteMoeForCausalLM",
+     .read = read_granite_moe,
+     .own_options = kGraniteOptions},
     {.architecture = "SmolLM3ForCausalLM", .read = read_smollm3, .own_options = kSmolLm3Options},
     {.architecture = "OlmoForCausalLM", .read = read_olmo, .keys = &kOlmoKeys},
     {.architecture = "Olmo2ForCausalLM", .read = read_olmo2, .keys = &kOlmo2Keys},
@@ -183,6 +196,10 @@ constexpr Family kFamilies[] = {
 constexpr GgufFamily kGgufFamilies[] = {
     {.name = "llama", .architecture = "LlamaForCausalLM", .with_experts = "MixtralForCausalLM"},
     {.name = "granite", .architecture = "GraniteForCausalLM", .read = read_gguf_granite},
+    {.name = "granitemoe",
+     .architecture = "GraniteMoeForCausalLM",
+     .with_experts = "GraniteMoeForCausalLM",
+     .read = read_gguf_granite},
     {.name = "smollm3", .architecture = "SmolLM3ForCausalLM", .read = read_gguf_smollm3},
     {.name = "olmo",
      .architecture = "OlmoForCausalLM",

@@ -7,7 +7,7 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 
 ARCHITECTURES = {"qwen2_moe": "qwen2moe", "olmoe": "olmoe", "deepseek_v2": "deepseek2",
-                 "deepseek_v3": "deepseek2", "gpt_oss": "gpt-oss"}
+                 "deepseek_v3": "deepseek2", "gpt_oss": "gpt-oss", "granitemoe": "granitemoe"}
 FILE_TYPES = {**gguf_files.FILE_TYPES, "MXFP4": gguf.LlamaFileType.MOSTLY_MXFP4_MOE}
 PARTS = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 
@@ -28,7 +28,7 @@ def add_metadata(writer, title, config, kind):
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_expert_used_count(config.num_experts_per_tok)
     {"qwen2moe": add_qwen2_moe, "olmoe": add_olmoe, "deepseek2": add_deepseek,
-     "gpt-oss": add_gpt_oss}[writer.arch](writer, config)
+     "gpt-oss": add_gpt_oss, "granitemoe": add_granite_moe}[writer.arch](writer, config)
     gguf_files.add_rope(writer, config.rope_parameters)
 
 
@@ -42,6 +42,15 @@ def add_qwen2_moe(writer, config):
 def add_olmoe(writer, config):
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_expert_count(config.num_experts)
+
+
+def add_granite_moe(writer, config):
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_expert_count(config.num_local_experts)
+    writer.add_attention_scale(config.attention_multiplier)
+    writer.add_embedding_scale(config.embedding_multiplier)
+    writer.add_residual_scale(config.residual_multiplier)
+    writer.add_logit_scale(config.logits_scaling)
 
 
 def add_deepseek(writer, config):
@@ -135,6 +144,20 @@ def translated(config, weights, names, has_split_kv_b):
         elif config.model_type == "gpt_oss" and ".mlp.experts." in name:
             for part, values in interleaved(name, tensor):
                 yield block + part, values
+        elif name.endswith("input_linear.weight"):
+            gate, up = tensor.chunk(2, dim=1)
+            yield f"{block}ffn_gate_exps.weight", gate
+            yield f"{block}ffn_up_exps.weight", up
+        elif name.endswith("output_linear.weight"):
+            yield f"{block}ffn_down_exps.weight", tensor
+        elif name.endswith("router.layer.weight"):
+            yield f"{block}ffn_gate_inp.weight", tensor
+        elif config.model_type == "granitemoe" and words[-2] in ("q_proj", "k_proj"):
+            # Rope turns neighbours, as in llama's files.
+            is_query = words[-2] == "q_proj"
+            heads = config.num_attention_heads if is_query else config.num_key_value_heads
+            order = gguf_files.pair_order(tensor.shape[0], heads)
+            yield f"{block}attn_{words[-2][0]}.weight", tensor[order]
         elif "experts" in words:
             part = f"{block}ffn_{PARTS[words[-2]]}_exps.weight"
             stacks.setdefault(part, {})[int(words[words.index("experts") + 1])] = tensor

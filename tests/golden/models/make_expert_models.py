@@ -57,6 +57,12 @@ def gpt_oss(**fields):
     return base.config("GptOssForCausalLM", "gpt_oss", **settings)
 
 
+def granite_moe(**fields):
+    return base.config("GraniteMoeForCausalLM", "granitemoe", num_hidden_layers=2,
+                       intermediate_size=12, num_local_experts=6, num_experts_per_tok=2,
+                       attention_bias=False, **fields)
+
+
 YARN_LITE = dict(type="yarn", factor=4.0, beta_fast=8.0, beta_slow=0.5, mscale=0.707,
                  mscale_all_dim=0.707, original_max_position_embeddings=64)
 YARN_V2 = dict(YARN_LITE, mscale=1.0, mscale_all_dim=0.5)
@@ -97,6 +103,10 @@ FAMILIES = {
     "deepseek-v3-plain": dict(config=deepseek(
         3, q_lora_rank=None, topk_method="noaux_tc", n_group=1, topk_group=1, norm_topk_prob=False,
         routed_scaling_factor=2.0, scoring_func="sigmoid", rope_interleave=False)),
+    # Granite's multipliers and experts; gate and up of all experts are one tensor.
+    "granite-moe": dict(config=granite_moe(
+        embedding_multiplier=3.0, logits_scaling=1.0, residual_multiplier=0.7,
+        attention_multiplier=0.25, tie_word_embeddings=True), gguf=("BF16",)),
     # gpt-oss with bf16 experts.
     "gpt-oss": dict(config=gpt_oss(), gguf=("BF16",)),
     # gpt-oss as it is published: experts as blocks of 4-bit floats and their scales.
@@ -138,7 +148,7 @@ def random_weights(shapes, dtype, seed):
             # gpt-oss stores what it multiplies from the left: its depth is the last but one.
             depth = shape[-2] if name.endswith(("experts.gate_up_proj", "experts.down_proj")) \
                 else shape[-1]
-            router = name.endswith((".gate.weight", "router.weight"))
+            router = name.endswith((".gate.weight", "router.weight", "router.layer.weight"))
             gain = 1.8 if ".q_" in name or ".k_proj." in name else 1.3
             # Large enough to be clamped now and then.
             gain = 4.0 if name.endswith("experts.gate_up_proj") else gain
