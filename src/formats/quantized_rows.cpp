@@ -35,17 +35,58 @@ struct RowGroups {
   }
 };
 
-void decode_row(const QuantizedLinear& linear, std::size_t row, float* values) {
+// Words that hold whole values: one load for 32 / bits columns.
+void read_words(const PackedIntegers& packed, std::size_t stream, std::span<std::int32_t> quants) {
+  const std::size_t per_word = 32 / packed.bits;
+  const std::uint32_t mask = (1u << packed.bits) - 1;
+  const std::byte* at = packed.bytes.data() + stream * packed.stream_stride * sizeof(mask);
+  for (std::size_t col = 0; col < quants.size(); col += per_word) {
+    auto word = load<std::uint32_t>(at);
+    at += packed.word_stride * sizeof(word);
+    const std::size_t end = std::min(col + per_word, quants.size());
+    for (std::size_t i = col; i < end; ++i, word >>= packed.bits)
+      quants[i] = static_cast<std::int32_t>(word & mask);
+  }
+}
+
+// The integers of one row; FP8 as it is stored.
+void read_quants(const QuantizedLinear& linear, std::size_t row, std::span<std::int32_t> quants) {
+  const PackedIntegers& packed = linear.packed;
+  if (linear.quants == QuantizedLinear::Quants::kPacked && 32 % packed.bits == 0)
+    return read_words(packed, row, quants);
+  if (linear.quants == QuantizedLinear::Quants::kPacked ||
+      linear.quants == QuantizedLinear::Quants::kPackedAcross) {
+    for (std::size_t col = 0; col < quants.size(); ++col) quants[col] = linear.quant(row, col);
+    return;
+  }
+  const std::byte* bytes = linear.bytes.data() + row * linear.num_cols;
+  for (std::size_t col = 0; col < quants.size(); ++col)
+    quants[col] = load<std::int8_t>(bytes + col);
+}
+
+void decode_row(const QuantizedLinear& linear, std::size_t row, std::span<std::int32_t> quants,
+                float* values) {
   const RowGroups groups(linear, row);
-  for (std::size_t col = 0; col < linear.num_cols; ++col) {
-    const std::size_t group = linear.group_of(col);
-    if (linear.quants == QuantizedLinear::Quants::kE4M3) {
-      const auto code = load<std::uint8_t>(linear.bytes.data() + row * linear.num_cols + col);
-      values[col] = kE4M3[code] * groups.scales[group];
-    } else {
-      values[col] =
-          groups.scales[group] * static_cast<float>(linear.quant(row, col) - groups.zeros[group]);
+  read_quants(linear, row, quants);
+  const bool is_float = linear.quants == QuantizedLinear::Quants::kE4M3;
+  const auto value = [&](std::size_t col, float scale, std::int32_t zero) {
+    const std::int32_t quant = quants[col];
+    return scale *
+           (is_float ? kE4M3[static_cast<std::uint8_t>(quant)] : static_cast<float>(quant - zero));
+  };
+  if (!linear.column_groups.empty()) {
+    for (std::size_t col = 0; col < linear.num_cols; ++col) {
+      const std::size_t group = linear.column_groups[col];
+      values[col] = value(col, groups.scales[group], groups.zeros[group]);
     }
+    return;
+  }
+  for (std::size_t group = 0; group < linear.num_groups; ++group) {
+    const float scale = groups.scales[group];
+    const std::int32_t zero = groups.zeros[group];
+    const std::size_t end = std::min((group + 1) * linear.group_size, linear.num_cols);
+    for (std::size_t col = group * linear.group_size; col < end; ++col)
+      values[col] = value(col, scale, zero);
   }
 }
 
@@ -161,10 +202,12 @@ void split_quantized_rows(const QuantizedLinear& linear, std::size_t begin, std:
   CHECK(out.quants.size() == count * linear.num_cols);
   const std::int32_t offset = quant_offset(linear);
   const std::size_t num_groups = linear.num_cols / group_size;
+  std::vector<std::int32_t> row_quants(linear.num_cols);
   for (std::size_t i = 0; i < count; ++i) {
+    read_quants(linear, begin + i, row_quants);
     std::int8_t* quants = out.quants.data() + i * linear.num_cols;
     for (std::size_t col = 0; col < linear.num_cols; ++col)
-      quants[col] = static_cast<std::int8_t>(linear.quant(begin + i, col) - offset);
+      quants[col] = static_cast<std::int8_t>(row_quants[col] - offset);
     for (std::size_t g = 0; g < num_groups; ++g) {
       const std::size_t group = linear.group_of(g * group_size);
       const float scale = linear.scales.at(begin + i, group);
@@ -181,8 +224,9 @@ void decode_quantized_rows(const QuantizedLinear& linear, std::size_t begin, std
                            std::span<float> values) {
   CHECK(begin + count <= linear.num_rows);
   CHECK(values.size() == count * linear.num_cols);
+  std::vector<std::int32_t> quants(linear.num_cols);
   for (std::size_t i = 0; i < count; ++i)
-    decode_row(linear, begin + i, values.data() + i * linear.num_cols);
+    decode_row(linear, begin + i, quants, values.data() + i * linear.num_cols);
 }
 
 }  // namespace millrace
