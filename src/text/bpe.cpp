@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <limits>
+#include <span>
 
 #include "base/check.h"
 #include "text/byte_alphabet.h"
@@ -75,6 +76,7 @@ class BpeModel final : public WordModel {
 
   void encode_segment(std::string_view word, ModelScratch& scratch,
                       std::vector<TokenId>& ids) const;
+  void encode_new(std::string_view word, ModelScratch& scratch, std::vector<TokenId>& ids) const;
   bool marker_only_leads() const;
   bool append_bytes(std::string_view character, std::vector<TokenId>& ids) const;
   std::string_view decorate(std::string_view character, std::uint8_t place,
@@ -341,6 +343,14 @@ void BpeModel::encode(std::string_view word, ModelScratch& scratch,
 
 void BpeModel::encode_segment(std::string_view word, ModelScratch& scratch,
                               std::vector<TokenId>& ids) const {
+  if (scratch.words.append(word, ids)) return;
+  const std::size_t num_before = ids.size();
+  encode_new(word, scratch, ids);
+  scratch.words.put(word, std::span(ids).subspan(num_before));
+}
+
+void BpeModel::encode_new(std::string_view word, ModelScratch& scratch,
+                          std::vector<TokenId>& ids) const {
   std::optional<std::uint32_t> whole;
   if (word.size() <= kDirectBytesMax || ignore_merges_) whole = pieces_.ids.find(word);
   if (whole && *whole >= num_tokens_) whole.reset();

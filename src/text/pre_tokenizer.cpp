@@ -178,9 +178,29 @@ Status PreTokenizer::find_spans(const UnicodeScriptsPreTokenizer&, std::string_v
   return Ok{};
 }
 
+// Every word is cut into matches with nothing between them.
+void PreTokenizer::scan_words(const WordScanner& scanner, WordCut& cut) {
+  cut.words_next.clear();
+  for (const ByteRange word : cut.words) {
+    const std::string_view text = cut.text.substr(word.begin, word.end - word.begin);
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = scanner.word_end(text, begin);
+      cut.words_next.push_back(make_range(word.begin + begin, word.begin + end));
+      begin = end;
+    }
+  }
+  cut.words.swap(cut.words_next);
+}
+
 template <class Split>
 Status PreTokenizer::split_words(const Split& step, SplitBehavior behavior, Context& context) {
   WordCut& cut = context.cut;
+  if constexpr (requires { step.scanner; }) {
+    if (step.scanner && !context.in_bytes) {
+      scan_words(*step.scanner, cut);
+      return Ok{};
+    }
+  }
   cut.words_next.clear();
   for (const ByteRange word : cut.words) {
     std::string_view subject = cut.text.substr(word.begin, word.end - word.begin);
@@ -295,7 +315,12 @@ struct PreTokenizer::Compile {
   Status operator()(const SplitPreTokenizer& step) const {
     if (step.pattern.kind == Pattern::Kind::kRegex) {
       Regex regex = TRY(Regex::compile(step.pattern.text));
-      out.push_back(RegexSplit{std::move(regex), step.behavior, step.invert});
+      // Isolated matches, or all but the gaps removed: the same where there are no gaps.
+      const bool keeps_matches = step.invert ? step.behavior == SplitBehavior::kRemoved
+                                             : step.behavior == SplitBehavior::kIsolated;
+      out.push_back(
+          RegexSplit{std::move(regex), step.behavior, step.invert,
+                     keeps_matches ? WordScanner::for_pattern(step.pattern.text) : std::nullopt});
     } else if (!step.pattern.text.empty()) {
       out.push_back(LiteralSplit{step.pattern.text, step.behavior, step.invert});
     }
@@ -304,7 +329,11 @@ struct PreTokenizer::Compile {
   Status operator()(const ByteLevelPreTokenizer& step) const {
     TRY(refuse_after_bytes("ByteLevel"));
     if (step.add_prefix_space) out.push_back(PrefixSpace{});
-    if (step.use_regex) out.push_back(RegexSplit{TRY(Regex::compile(kGpt2Pattern))});
+    if (step.use_regex) {
+      Regex regex = TRY(Regex::compile(kGpt2Pattern));
+      out.push_back(RegexSplit{std::move(regex), SplitBehavior::kIsolated, /*invert=*/false,
+                               WordScanner::for_pattern(kGpt2Pattern)});
+    }
     out.push_back(EnterBytes{});
     byte_level = true;
     return Ok{};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "text/regex.h"
 #include "text/tokenizer_spec.h"
+#include "text/word_scanner.h"
 
 namespace millrace {
 
@@ -58,6 +60,7 @@ class PreTokenizer {
     Regex regex;
     SplitBehavior behavior = SplitBehavior::kIsolated;
     bool invert = false;
+    std::optional<WordScanner> scanner = std::nullopt;  // Does what the regex does, faster.
   };
   struct LiteralSplit {
     std::string pattern;
@@ -87,6 +90,7 @@ class PreTokenizer {
                            Context& context);
   static Status find_spans(const UnicodeScriptsPreTokenizer& step, std::string_view word,
                            Context& context);
+  static void scan_words(const WordScanner& scanner, WordCut& cut);
   template <class Split>
   static Status split_words(const Split& step, SplitBehavior behavior, Context& context);
 

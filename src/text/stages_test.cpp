@@ -1,11 +1,14 @@
 // The stages of a tokenizer one by one: patterns, normalisers, cuts, added tokens.
 #include <gtest/gtest.h>
 
+#include "base/random.h"
 #include "text/added_tokens.h"
 #include "text/chars_map.h"
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
 #include "text/regex_syntax.h"
+#include "text/utf8.h"
+#include "text/word_scanner.h"
 
 namespace millrace {
 namespace {
@@ -96,6 +99,71 @@ TEST(RegexSyntax, RewritesWhatPcre2ReadsDifferently) {
   EXPECT_TRUE(matches(R"([^x[yz]]+)", "abc"));
   EXPECT_FALSE(matches(R"([^x[yz]]+)", "z"));
   EXPECT_TRUE(matches(R"([]a]+)", "]a"));
+}
+
+// Random texts of what the patterns tell apart, cut by hand and by PCRE2.
+TEST(WordScanner, CutsLikeTheRegularExpression) {
+  constexpr std::string_view kEnd = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  const std::string start = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})";
+  const std::string patterns[] = {
+      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
+      start + std::string(kEnd), start + "{1,3}" + std::string(kEnd),
+      start + "+" + std::string(kEnd)};
+  const Words parts = {"a",
+                       "Z",
+                       "s",
+                       "'",
+                       "'s",
+                       "'LL",
+                       "'Re",
+                       " ",
+                       "  ",
+                       "\n",
+                       "\r\n",
+                       "\t",
+                       "\xC2\xA0",
+                       "1",
+                       "22",
+                       "\xC2\xB2",
+                       ".",
+                       "!?",
+                       "-",
+                       "\xC5\xBF",
+                       "\xCC\x81",
+                       "_",
+                       "\xE4\xB8\xAD",
+                       "\xE3\x80\x80",
+                       "\xF0\x9F\x98\x80",
+                       "\xF0\x9D\x94\x98",
+                       "\xE2\x80\xA8",
+                       "\xC2\x85",
+                       "'ve",
+                       "l"};
+  Random random(21);
+  RegexScratch scratch;
+  for (const std::string& pattern : patterns) {
+    const std::optional<WordScanner> scanner = WordScanner::for_pattern(pattern);
+    ASSERT_TRUE(scanner.has_value()) << pattern;
+    const Regex regex = MUST(Regex::compile(pattern));  // a pattern from above
+    for (int round = 0; round < 3000; ++round) {
+      std::string text;
+      for (std::size_t n = 1 + random.below(12); n > 0; --n) {
+        if (random.below(8) == 0) {
+          append_utf8(static_cast<char32_t>(0x20 + random.below(0x2000)), text);
+        } else {
+          text += parts[random.below(parts.size())];
+        }
+      }
+      for (std::size_t begin = 0; begin < text.size();) {
+        const auto match = MUST(regex.find(text, begin, scratch));  // within every limit
+        ASSERT_TRUE(match.has_value()) << text;
+        ASSERT_EQ(match->begin, begin) << text;
+        ASSERT_EQ(scanner->word_end(text, begin), match->end) << pattern << ": " << text;
+        begin = match->end;
+      }
+    }
+  }
+  EXPECT_FALSE(WordScanner::for_pattern(start + "{1,4}" + std::string(kEnd)).has_value());
 }
 
 TEST(RegexSyntax, ReadsQuantifiersOptionsAndNamesAsRubyDoes) {

@@ -88,6 +88,12 @@ Status require_unicode_tables(const std::string&) {
   return Ok{};
 }
 
+bool is_letter(char32_t c) {
+  if (c < 0x80) return is_ascii_letter(c);
+  const utf8proc_category_t kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO;
+}
+
 bool is_numeric(char32_t c) {
   if (c < 0x80) return is_ascii_digit(c);
   const utf8proc_category_t kind = category(c);
@@ -194,6 +200,9 @@ Status require_unicode_tables(const std::string& what) {
                what + " needs Unicode tables, and this build was made without libutf8proc"};
 }
 
+bool is_letter(char32_t c) {
+  return is_ascii_letter(c);
+}
 bool is_numeric(char32_t c) {
   return is_ascii_digit(c);
 }

@@ -16,6 +16,7 @@ Status require_unicode_tables(const std::string& what);
 bool is_whitespace(char32_t code_point);
 
 // False for everything outside ASCII without tables.
+bool is_letter(char32_t code_point);       // General categories L*.
 bool is_numeric(char32_t code_point);      // General categories N*.
 bool is_punctuation(char32_t code_point);  // P*, and all of ASCII that is printable and no letter,
                                            // digit or space.

@@ -14,6 +14,7 @@
 #include "base/token_id.h"
 #include "text/flat_table.h"
 #include "text/tokenizer_spec.h"
+#include "text/word_cache.h"
 
 namespace millrace {
 
@@ -33,6 +34,7 @@ struct ModelScratch {
   std::vector<std::uint32_t> ends;
   std::string text;
   std::vector<TokenId> ids;
+  WordCache words;
 };
 
 // Immutable; any thread, each with its own scratch. Words are valid UTF-8, or raw bytes where the
