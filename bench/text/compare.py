@@ -20,7 +20,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "true"
 
 import tokenizers
 
-ROUNDS = 3
+ROUNDS = 2
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -39,10 +39,10 @@ def texts(data):
         for poem in json.loads(read("zh-song-ci/" + name))
     )
     return {
-        "english": read("war-and-peace/war-and-peace.txt")[:2_000_000],
-        "chinese": poems[:500_000],
-        "one letter": "a" * 1_000_000,
-        "spaces": " " * 1_000_000,
+        "english": read("war-and-peace/war-and-peace.txt")[:500_000],
+        "chinese": poems[:150_000],
+        "one letter": "a" * 100_000,
+        "spaces": " " * 100_000,
     }
 
 
