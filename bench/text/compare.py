@@ -118,7 +118,8 @@ def compare(program, name, path, others, text_sets):
                         print("WRONG:", name, kind, other, num_ids, row)
             result = {"vocabulary": name, "text": kind, "millrace": best(ours)}
             result |= {other: best(rates) for other, rates in theirs.items() if rates}
-            fastest = [max((result[o][i] for o in theirs if o in result), default=0) for i in (0, 1)]
+            known = [result[other] for other in theirs if other in result]
+            fastest = [max((rates[i] for rates in known), default=0) for i in (0, 1)]
             result["ratio"] = [
                 round(mine / other, 2) if other else None
                 for mine, other in zip(result["millrace"], fastest)
