@@ -78,6 +78,15 @@ Result<std::vector<TokenStream>> Engine::submit_choices(Request request, std::si
   const RequestLimits limits = request_limits(request.service_class);
   request.id = RequestId{num_submitted_.fetch_add(num_choices, std::memory_order_relaxed) + 1};
   request = TRY(checked_request(std::move(request), limits));
+  // More than may ever wait: no use to come back.
+  const SchedulerOptions& scheduler = options_.scheduler;
+  const std::size_t num_waiting_max =
+      std::min(scheduler.num_requests_max,
+               scheduler.classes[request.service_class.index].queued_requests_max);
+  if (num_choices > num_waiting_max) {
+    return Error{ErrorCode::kTooLarge, std::to_string(num_choices) + " choices, at most " +
+                                           std::to_string(num_waiting_max) + " may wait"};
+  }
   // A request without a seed of its own still gets one that is fixed from here on.
   if (!request.sampling.seed) request.sampling.seed = mix64(options_.seed + request.id.value);
   const TimePoint now = clock_.now();

@@ -251,6 +251,25 @@ TEST_F(EngineTest, RefusesOneRequestTooMany) {
   EXPECT_TRUE(engine_->submit(make_request({1}, 1)).ok());
 }
 
+TEST_F(EngineTest, ChoicesAreAllOrNone) {
+  make({.num_requests_max = 3, .block_tokens = 4});
+  TokenStream first = MUST(engine_->submit(make_request({1}, 5)));
+  EXPECT_EQ(engine_->submit_choices(make_request({1}, 1), 3).error().code,
+            ErrorCode::kResourceExhausted);
+  EXPECT_EQ(engine_->submit_choices(make_request({1}, 1), 4).error().message,
+            "4 choices, at most 3 may wait");
+  EXPECT_EQ(engine_->submit_choices(make_request({1}, 1), 0).error().code,
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(engine_->num_live(), 1u);
+  EXPECT_EQ(engine_->admission().num_requests({}), 1u);
+  std::vector<TokenStream> choices = MUST(engine_->submit_choices(make_request({1, 2}, 3), 2));
+  EXPECT_EQ(choices.size(), 2u);
+  EXPECT_NE(choices[0].id(), choices[1].id());
+  while (engine_->step()) {
+  }
+  for (TokenStream& choice : choices) EXPECT_EQ(take_all(choice), sums({1, 2}, 3));
+}
+
 TEST_F(EngineTest, DrainFinishesWhatWasAccepted) {
   make();
   engine_->start();

@@ -193,9 +193,10 @@ void Simulation::submit_one() {
     ++report_.num_refused;
     const ErrorCode code = streams.error().code;
     const bool is_expected =
-        !checked.ok() ? code == checked.error().code
-        : is_shut()   ? code == ErrorCode::kUnavailable || code == ErrorCode::kResourceExhausted
-                      : code == ErrorCode::kResourceExhausted;
+        !checked.ok()                  ? code == checked.error().code
+        : code == ErrorCode::kTooLarge ? num_choices > 1  // than may ever wait
+        : is_shut() ? code == ErrorCode::kUnavailable || code == ErrorCode::kResourceExhausted
+                    : code == ErrorCode::kResourceExhausted;
     if (!is_expected) fail("refused for the wrong reason: " + streams.error().message);
     return;
   }
