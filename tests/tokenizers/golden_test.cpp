@@ -97,6 +97,27 @@ TEST_P(SmallVocabulary, AgreesWithTheReferenceLibrary) {
 INSTANTIATE_TEST_SUITE_P(Golden, SmallVocabulary, ::testing::ValuesIn(small_vocabularies()),
                          [](const auto& row) { return row.param; });
 
+// A pattern that takes exponential time stops at its limit, wherever the file has it.
+TEST(TokenizerJson, ABombOfAPatternStopsWithAnError) {
+  const std::string text = std::string(40, 'a') + std::string(40, '1') + "!";
+  const Json good = MUST(read_json_file(golden("llama3/tokenizer.json")));  // a file of ours
+  for (const char* bomb : {"(a+)+\\z", "(?:\\p{N}{1,3}+)+!!", "(a|aa)+\\z"}) {
+    const Json pattern = {{"Regex", bomb}};
+    Json splits = good;
+    splits["pre_tokenizer"] = {
+        {"type", "Split"}, {"pattern", pattern}, {"behavior", "Isolated"}, {"invert", false}};
+    Json replaces = good;
+    replaces["normalizer"] = {{"type", "Replace"}, {"pattern", pattern}, {"content", ""}};
+    for (const Json& json : {splits, replaces}) {
+      const TokenizerSpec spec = MUST(parse_tokenizer_json(json, bomb));  // well-formed
+      const Tokenizer tokenizer = MUST(Tokenizer::create(spec));          // so is the pattern
+      const auto result = tokenizer.encode(text);
+      ASSERT_FALSE(result.ok()) << bomb;
+      EXPECT_EQ(result.error().code, ErrorCode::kResourceExhausted) << result.error().message;
+    }
+  }
+}
+
 // Ids only: SentencePiece's library decodes unknown pieces in a way of its own.
 void compare_ids(const TokenizerSpec& spec, const std::string& name, const std::string& title) {
   const Tokenizer tokenizer = MUST(Tokenizer::create(spec));           // it is whole
