@@ -191,20 +191,11 @@ void find_unknown_piece(TokenizerSpec& spec) {
   }
 }
 
-// Files that do not name it mark it by its type.
-std::optional<TokenId> find_unknown(const TokenizerSpec& spec) {
-  for (TokenId id = 0; id < spec.pieces.size(); ++id) {
-    if (spec.pieces[id].type == PieceType::kUnknown) return id;
-  }
-  return std::nullopt;
-}
-
 Status read_sentencepiece(const GgufMetadata& metadata, TokenizerSpec& spec) {
   const SentencePieceRules rules =
       TRY(read_sentencepiece_rules(metadata, /*add_space_prefix=*/true));
   find_unknown_piece(spec);
   apply_sentencepiece_rules(rules, spec);
-  if (!spec.unk_id) spec.unk_id = find_unknown(spec);
   spec.merge_source = MergeSource::kPieceScore;
   return read_text_ends(metadata, {.add_bos = true}, spec);
 }
