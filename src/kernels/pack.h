@@ -15,8 +15,9 @@
 //
 //   e4m3-g32           scales first, padded to 64 bytes, then as f32:
 //
-//     | g0: s0 … s15 | g1: … | pad |  f32, 64 bytes per group of 32 k
-//     | k = 0: w0 w1 … w15 | k = 1: …                                16 bytes each
+//     | g0: s0 … s15 | g1: … | pad |  f32, 64 bytes per group of 32 k, each scale * 256: the bits
+//     of | k = 0: w0 w1 … w15 | k = 1: …  an e4m3 moved into an f16 give value / 256. 16 bytes per
+//     k
 //
 //   int8, int8-…       scales first, padded to 64 bytes, then groups of 32 k:
 //

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/pack.h"
 
@@ -64,10 +65,16 @@ void put_groups(std::size_t num_rows, std::size_t first_row, PackedMatrix& matri
     for (std::size_t g = 0; g < matrix.num_cols / kWeightGroup; ++g) {
       const Group group = make(r, g * kWeightGroup);
       const Place place = place_of(layout, g, row % kPanelRows);
-      std::memcpy(panel + place.scale, &group.scale, sizeof group.scale);
+      float scale = group.scale / kFloat8Share;
       for (std::size_t i = 0; i < kWeightGroup; ++i) {
-        panel[place.values + i * layout.group_bytes] = std::byte{group.values[i].bits};
+        Float8 value = group.values[i];
+        if ((value.bits & 0x7Fu) == 0x7Fu) {  // NaN: the scale says it for the whole group.
+          value = {};
+          scale = std::numeric_limits<float>::quiet_NaN();
+        }
+        panel[place.values + i * layout.group_bytes] = std::byte{value.bits};
       }
+      std::memcpy(panel + place.scale, &scale, sizeof scale);
     }
   }
 }
@@ -97,7 +104,8 @@ void unpack_float8_row(const PackedMatrix& matrix, const std::byte* panel, std::
     float scale = 0;
     std::memcpy(&scale, panel + place.scale, sizeof scale);
     const std::byte bits = panel[place.values + c % kWeightGroup * layout.group_bytes];
-    values[c] = scale * to_float(Float8{std::to_integer<std::uint8_t>(bits)});
+    const float value = to_float(Float8{std::to_integer<std::uint8_t>(bits)});
+    values[c] = scale * (value * kFloat8Share);  // One rounding: the share is exact.
   }
 }
 

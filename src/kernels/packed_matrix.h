@@ -106,7 +106,7 @@ void pack_quant_rows(const QuantRows& source, std::size_t first_row, PackedMatri
 
 // Borrowed rows [n, P] of 8-bit floats and scales, as FP8 checkpoints hold them. A weight is the
 // product, rounded to f32 once (the reference's own f32 value; a float of 4 bits times an f32 scale
-// fits neither bf16 nor an integer).
+// fits neither bf16 nor an integer). Finite scales are below 2^119; a NaN is one of its group.
 struct Float8Rows {
   const Float8* values = nullptr;  // [n, P]
   const float* scales = nullptr;   // [n, P / group_size]

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kAlignment = 64;
 // Raised whenever the packed layout of any format changes.
-constexpr std::uint64_t kLayoutVersion = 3;
+constexpr std::uint64_t kLayoutVersion = 4;
 
 // Two 64-bit lanes over a stream of numbers; tells versions of one user's files apart, not
 // adversaries.

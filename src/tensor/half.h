@@ -21,6 +21,8 @@ struct Float16 {
 struct Float8 {
   std::uint8_t bits = 0;
 };
+// Kernels that move the bits of an e4m3 into an f16 get this share of its value (biases 7 and 15).
+inline constexpr float kFloat8Share = 0x1.0p-8f;
 
 constexpr float to_float(BFloat16 value) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16);

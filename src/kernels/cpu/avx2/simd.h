@@ -58,16 +58,12 @@ static inline Floats load(const BFloat16* p) {
   const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
-// Exponent and mantissa moved into place give the value times 2^-120, subnormals too.
+// The value / 256: exponent and mantissa moved into those of an f16, subnormals too. Not for NaN,
+// which packing turns into scales.
 static inline Floats load(const Float8* p) {
-  const __m256i bits = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-  const __m256i magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(0x7F));
-  const __m256 value =
-      _mm256_castsi256_ps(_mm256_slli_epi32(magnitude, 20)) * _mm256_set1_ps(0x1.0p120f);
-  const __m256i is_nan = _mm256_cmpeq_epi32(magnitude, _mm256_set1_epi32(0x7F));
-  const __m256i sign = _mm256_slli_epi32(_mm256_xor_si256(bits, magnitude), 24);
-  const __m256i nan = _mm256_and_si256(is_nan, _mm256_set1_epi32(0x7FC00000));
-  return _mm256_or_ps(value, _mm256_castsi256_ps(_mm256_or_si256(sign, nan)));
+  const __m128i bits = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  const __m128i moved = _mm_and_si128(_mm_slli_epi16(bits, 7), _mm_set1_epi16(-0x4080));
+  return _mm256_cvtph_ps(moved);
 }
 static inline Floats load(const std::int8_t* p) {
   const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));

@@ -18,6 +18,18 @@ static inline void load_line(const Weight* line, Floats* w) {
   }
 }
 
+// The same of k of a panel whose lines begin at `lines`. Scales lie before the lines of e4m3;
+// `depth` is the whole panel's.
+template <class Weight>
+static inline void load_weights(const Weight* lines, std::size_t k, std::size_t depth, Floats* w) {
+  load_line(lines + k * kPanelRows, w);
+  if constexpr (std::is_same_v<Weight, Float8>) {
+    const std::size_t num_groups_left = depth / kWeightGroup - k / kWeightGroup;
+    const float* scales = reinterpret_cast<const float*>(lines) - num_groups_left * kPanelRows;
+    for (std::size_t v = 0; v < kVectors; ++v) w[v] = w[v] * load(scales + v * kLanes);
+  }
+}
+
 // sums[r, p, 0..15] += sum_k x[r, k] * panel p [k, 0..15], for Rows rows and Panels panels.
 template <std::size_t Rows, std::size_t Panels, class Weight>
 static inline void float_tile(const float* x, std::size_t x_stride, const Weight* weights,
@@ -34,9 +46,11 @@ static inline void float_tile(const float* x, std::size_t x_stride, const Weight
     const std::size_t ahead =
         kAhead + (k * kPanelRows + kAhead < panel_stride ? 0 : (Panels - 1) * panel_stride);
     for (std::size_t p = 0; p < Panels; ++p) {
-      const Weight* line = weights + p * panel_stride + k * kPanelRows;
-      if constexpr (Panels > 1) prefetch(reinterpret_cast<const std::byte*>(line + ahead));
-      load_line(line, w + p * kVectors);
+      const Weight* lines = weights + p * panel_stride;
+      if constexpr (Panels > 1) {
+        prefetch(reinterpret_cast<const std::byte*>(lines + k * kPanelRows + ahead));
+      }
+      load_weights(lines, k, depth, w + p * kVectors);
     }
     for (std::size_t r = 0; r < Rows; ++r) {
       const Floats xs = broadcast(x[r * x_stride + k]);
@@ -53,9 +67,10 @@ static inline void float_tile(const float* x, std::size_t x_stride, const Weight
 template <std::size_t Rows, std::size_t Panels, class Weight>
 static inline void direct_panels(const MatmulRange& range, std::size_t panel) {
   const std::size_t depth = range.weight->num_cols;
-  const std::size_t panel_stride = depth * kPanelRows;
-  const Weight* weights =
-      reinterpret_cast<const Weight*>(range.weight->data) + panel * panel_stride;
+  const PanelLayout layout = panel_layout(range.weight->format, depth);
+  const std::size_t panel_stride = layout.panel_bytes / sizeof(Weight);
+  const Weight* weights = reinterpret_cast<const Weight*>(range.weight->data + layout.scale_bytes) +
+                          panel * panel_stride;
   float sums[Rows * Panels * kPanelRows] = {};
   float_tile<Rows, Panels>(range.x, range.x_stride, weights, panel_stride, depth, sums);
   for (std::size_t r = 0; r < Rows; ++r) {
@@ -90,23 +105,16 @@ static inline void block_tile(std::size_t num_rows, const float* x, std::size_t 
   if constexpr (Rows > 1) block_tile<Rows - 1>(num_rows, x, x_stride, weights, depth, sums);
 }
 
-// The weights of `count` k from k on of a panel, as f32.
+// The weights of `count` k from k on of a panel of `depth`, as f32.
 template <class Weight>
-static inline const float* widened(const std::byte* panel, const PanelLayout& layout, std::size_t k,
+static inline const float* widened(const Weight* lines, std::size_t depth, std::size_t k,
                                    std::size_t count, float* scratch) {
-  const auto* weights =
-      reinterpret_cast<const Weight*>(panel + layout.scale_bytes) + k * kPanelRows;
   if constexpr (std::is_same_v<Weight, float>) {
-    return weights;
+    return lines + k * kPanelRows;
   } else {
     for (std::size_t i = 0; i < count; ++i) {
       Floats w[kVectors];
-      load_line(weights + i * kPanelRows, w);
-      if constexpr (std::is_same_v<Weight, Float8>) {
-        const float* scales =
-            reinterpret_cast<const float*>(panel) + (k + i) / kWeightGroup * kPanelRows;
-        for (std::size_t v = 0; v < kVectors; ++v) w[v] = w[v] * load(scales + v * kLanes);
-      }
+      load_weights(lines, k + i, depth, w);
       for (std::size_t v = 0; v < kVectors; ++v) {
         store(scratch + i * kPanelRows + v * kLanes, w[v]);
       }
@@ -124,10 +132,11 @@ static inline void blocked_panel(const MatmulRange& range, std::size_t panel, st
   alignas(64) float sums[kBlockRows * kPanelRows] = {};
   const std::size_t depth = range.weight->num_cols;
   const PanelLayout layout = panel_layout(range.weight->format, depth);
-  const std::byte* data = range.weight->data + panel * layout.panel_bytes;
+  const auto* lines = reinterpret_cast<const Weight*>(
+      range.weight->data + panel * layout.panel_bytes + layout.scale_bytes);
   for (std::size_t k = 0; k < depth; k += kBlockDepth) {
     const std::size_t count = depth - k < kBlockDepth ? depth - k : kBlockDepth;
-    const float* block = widened<Weight>(data, layout, k, count, scratch);
+    const float* block = widened(lines, depth, k, count, scratch);
     for (std::size_t row = row_begin; row < row_end; row += kTileRows) {
       block_tile(row_end - row < kTileRows ? row_end - row : kTileRows,
                  range.x + row * range.x_stride + k, range.x_stride, block, count,
@@ -141,10 +150,7 @@ static inline void blocked_panel(const MatmulRange& range, std::size_t panel, st
 
 template <class Weight>
 static void matmul_float(const MatmulRange& range) {
-  // Widening an e4m3 takes more than its multiply-add, so that it is done apart for one row too.
-  if constexpr (!std::is_same_v<Weight, Float8>) {
-    if (range.num_rows <= kTileRows) return direct<Weight>(range);
-  }
+  if (range.num_rows <= kTileRows) return direct<Weight>(range);
   for (std::size_t row = 0; row < range.num_rows; row += kBlockRows) {
     const std::size_t end = range.num_rows - row < kBlockRows ? range.num_rows : row + kBlockRows;
     for (std::size_t panel = range.panel_begin; panel < range.panel_end; ++panel) {

@@ -57,8 +57,10 @@ static inline Floats load(const BFloat16* p) {
 static inline Floats load(const Float16* p) {
   return Floats{to_float(p[0]), to_float(p[1]), to_float(p[2]), to_float(p[3])};
 }
+// The value / 256.
 static inline Floats load(const Float8* p) {
-  return Floats{to_float(p[0]), to_float(p[1]), to_float(p[2]), to_float(p[3])};
+  return Floats{to_float(p[0]), to_float(p[1]), to_float(p[2]), to_float(p[3])} *
+         broadcast(kFloat8Share);
 }
 static inline Floats load(const std::int8_t* p) {
   return Floats{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]),
