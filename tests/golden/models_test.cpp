@@ -87,14 +87,20 @@ void compare_rows(std::span<const float> got, std::span<const float> want, std::
   }
 }
 
-Comparison run_prompts(const GoldenCase& golden, const Json& prompts,
-                       const TestModelOptions& options) {
+// The context that prompt `index` asks the model to be configured for; nothing for its own.
+std::optional<std::size_t> context_of(const Json& prompts, std::size_t index) {
+  if (!prompts.contains("contexts") || prompts["contexts"][index] == 0) return std::nullopt;
+  return prompts["contexts"][index].get<std::size_t>();
+}
+
+Comparison run_prompts(const GoldenCase& golden, const Json& prompts, TestModelOptions options) {
   Comparison comparison;
   const auto expected = MUST(SafetensorsFolder::open_file(golden.logits));  // a file of ours
-  auto model = TestModel::load(golden.path, options);
-  EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.error().message);
-  if (!model.ok()) return comparison;
   for (std::size_t i = 0; i < prompts["prompts"].size(); ++i) {
+    options.context = context_of(prompts, i);
+    auto model = TestModel::load(golden.path, options);
+    EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.error().message);
+    if (!model.ok()) return comparison;
     const auto ids = prompts["prompts"][i].get<std::vector<std::uint32_t>>();
     compare_rows(model.value()->logits(ids, ids.size()),
                  read_floats(*expected, "logits." + std::to_string(i)),

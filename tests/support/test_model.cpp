@@ -17,6 +17,7 @@ Result<std::unique_ptr<TestModel>> TestModel::load(const std::string& path,
   std::unique_ptr<TestModel> test(new TestModel(options));
   const Checkpoint checkpoint = TRY(open_checkpoint(path));
   ModelSpec spec = TRY(read_spec(checkpoint));
+  spec.context_max = options.context.value_or(spec.context_max);
   LoadOptions load_options;
   load_options.weights.format = options.format;
   test->model_ = TRY(LoadedModel::load(checkpoint, std::move(spec), load_options, test->context_,

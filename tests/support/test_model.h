@@ -25,6 +25,8 @@ struct TestModelOptions {
   std::uint32_t num_blocks = 64;
   std::size_t tokens_max = 256;
   std::optional<WeightFormat> format = std::nullopt;
+  // The context that the model is configured for; absent: its own.
+  std::optional<std::size_t> context = std::nullopt;
 };
 
 class TestModel {
