@@ -29,5 +29,7 @@ ModelSpec spec_from_llama2c(const Llama2cConfig& config);
 
 // Hugging Face's class names of the architectures that spec_from_config takes.
 std::vector<std::string> supported_architectures();
+// What general.architecture may be in GGUF.
+std::vector<std::string> supported_gguf_architectures();
 
 }  // namespace millrace

@@ -187,6 +187,12 @@ Status read_special_ids(const GgufMetadata& metadata, ModelSpec& spec) {
 
 }  // namespace
 
+std::vector<std::string> supported_gguf_architectures() {
+  std::vector<std::string> names;
+  for (const GgufFamily* family : all_families()) names.emplace_back(family->name);
+  return names;
+}
+
 Result<ModelSpec> spec_from_gguf(const GgufMetadata& metadata, const WeightSource& weights) {
   const std::string_view name = TRY(metadata.get<std::string_view>("general.architecture"));
   const GgufReader reader(metadata, std::string(name));

@@ -5,9 +5,11 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 #include "base/json.h"
 #include "formats/safetensors.h"
+#include "support/support_table.h"
 #include "support/test_model.h"
 
 namespace millrace {
@@ -93,18 +95,34 @@ std::optional<std::size_t> context_of(const Json& prompts, std::size_t index) {
   return prompts["contexts"][index].get<std::size_t>();
 }
 
-Comparison run_prompts(const GoldenCase& golden, const Json& prompts, TestModelOptions options) {
+// Logits of every prompt, by a model that is configured as the prompt asks; nothing on failure.
+std::vector<std::vector<float>> logits_of(const std::string& path, const Json& prompts,
+                                          TestModelOptions options) {
+  std::vector<std::vector<float>> all;
+  std::unique_ptr<TestModel> model;
+  for (std::size_t i = 0; i < prompts["prompts"].size(); ++i) {
+    const std::optional<std::size_t> context = context_of(prompts, i);
+    if (model == nullptr || context != options.context) {
+      options.context = context;
+      auto loaded = TestModel::load(path, options);
+      EXPECT_TRUE(loaded.ok()) << path << ": " << (loaded.ok() ? "" : loaded.error().message);
+      if (!loaded.ok()) return {};
+      model = std::move(loaded).value();
+    }
+    const auto ids = prompts["prompts"][i].get<std::vector<std::uint32_t>>();
+    all.push_back(model->logits(ids, ids.size()));
+  }
+  return all;
+}
+
+Comparison run_prompts(const GoldenCase& golden, const Json& prompts,
+                       const TestModelOptions& options) {
   Comparison comparison;
   const auto expected = MUST(SafetensorsFolder::open_file(golden.logits));  // a file of ours
-  for (std::size_t i = 0; i < prompts["prompts"].size(); ++i) {
-    options.context = context_of(prompts, i);
-    auto model = TestModel::load(golden.path, options);
-    EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.error().message);
-    if (!model.ok()) return comparison;
-    const auto ids = prompts["prompts"][i].get<std::vector<std::uint32_t>>();
-    compare_rows(model.value()->logits(ids, ids.size()),
-                 read_floats(*expected, "logits." + std::to_string(i)),
-                 model.value()->spec().vocabulary, comparison);
+  const std::vector<std::vector<float>> logits = logits_of(golden.path, prompts, options);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const std::vector<float> want = read_floats(*expected, "logits." + std::to_string(i));
+    compare_rows(logits[i], want, want.size() / prompts["prompts"][i].size(), comparison);
   }
   return comparison;
 }
@@ -156,6 +174,142 @@ TEST_P(GoldenLogits, OfIntegerKernelsAreClose) {
     std::printf("golden %s %s: median error of a row %.2e\n", std::string(kernels->isa).c_str(),
                 GetParam().path.substr(golden_folder().size()).c_str(), comparison.median_row());
     EXPECT_LT(comparison.median_row(), 0.06);
+  }
+}
+
+// Where a GGUF file stores the folder's own values, both forms are the same model: the same bits,
+// but for numbers that GGUF keeps as f32 and config.json as text (rope's factors).
+TEST_P(GoldenLogits, AreTheSameInBothForms) {
+  const std::string folder = golden_folder() + "/" + GetParam().family;
+  if (GetParam().path == folder || GetParam().is_int) return;
+  if (GetParam().logits != folder + "/logits.safetensors") return;
+  const auto of_file = logits_of(GetParam().path, prompts(), {});
+  const auto of_folder = logits_of(folder, prompts(), {});
+  ASSERT_EQ(of_file.size(), of_folder.size());
+  ASSERT_FALSE(of_file.empty());
+  const Json config = MUST(read_json_file(folder + "/config.json"));  // a file of ours
+  const Json scaling = config.value("rope_scaling", Json::object());
+  const std::string type = scaling.value("rope_type", scaling.value("type", "default"));
+  const bool has_factors = type == "llama3" || type == "longrope";
+  for (std::size_t i = 0; i < of_file.size(); ++i) {
+    if (!has_factors) {
+      EXPECT_EQ(of_file[i], of_folder[i]) << "prompt " << i;
+    }
+    const std::size_t num_tokens = prompts()["prompts"][i].size();
+    const std::size_t width = of_file[i].size() / num_tokens;
+    for (std::size_t t = 0; t < num_tokens; ++t) {
+      const auto best = [&](const std::vector<float>& logits) {
+        const float* row = logits.data() + t * width;
+        return std::max_element(row, row + width) - row;
+      };
+      EXPECT_EQ(best(of_file[i]), best(of_folder[i])) << "prompt " << i << " token " << t;
+    }
+  }
+}
+
+// ---- The table of families ----
+
+// What config.json or the GGUF file calls the architecture.
+std::string architecture_of(const GoldenCase& golden) {
+  if (golden.path.ends_with(".gguf")) {
+    const Checkpoint checkpoint = MUST(open_checkpoint(golden.path));  // a file of ours
+    return "GGUF " + std::string(MUST(checkpoint.gguf_metadata()->get<std::string_view>(
+                         "general.architecture")));
+  }
+  // A file of ours.
+  return MUST(read_json_file(golden.path + "/config.json"))["architectures"][0];
+}
+
+// Well known, and not run: each must be refused by its name.
+constexpr std::string_view kRefused[] = {
+    "ArcticForCausalLM",
+    "BaichuanForCausalLM",
+    "BitnetForCausalLM",
+    "BloomForCausalLM",
+    "ChatGLMModel",
+    "CodeGenForCausalLM",
+    "Cohere2ForCausalLM",
+    "CohereForCausalLM",
+    "DbrxForCausalLM",
+    "Exaone4ForCausalLM",
+    "ExaoneForCausalLM",
+    "FalconForCausalLM",
+    "FalconH1ForCausalLM",
+    "FalconMambaForCausalLM",
+    "Gemma3nForConditionalGeneration",
+    "Glm4ForCausalLM",
+    "Glm4MoeForCausalLM",
+    "GlmForCausalLM",
+    "GPTBigCodeForCausalLM",
+    "GPTJForCausalLM",
+    "GPTNeoForCausalLM",
+    "GraniteMoeForCausalLM",
+    "InternLM2ForCausalLM",
+    "JambaForCausalLM",
+    "Llama4ForCausalLM",
+    "Mamba2ForCausalLM",
+    "MambaForCausalLM",
+    "MiniCPM3ForCausalLM",
+    "MiniCPMForCausalLM",
+    "MptForCausalLM",
+    "NemotronForCausalLM",
+    "OPTForCausalLM",
+    "PersimmonForCausalLM",
+    "PhimoeForCausalLM",
+    "QWenLMHeadModel",
+    "Qwen2VLForConditionalGeneration",
+    "Qwen3NextForCausalLM",
+    "RecurrentGemmaForCausalLM",
+    "RwkvForCausalLM",
+    "StableLmForCausalLM",
+    "T5ForConditionalGeneration",
+    "XverseForCausalLM",
+};
+
+// A row for every architecture that is run, with how many of its golden files agree, and for every
+// known one that is refused. No architecture without a golden file.
+TEST(FamilyTable, HasAGoldenFileForEveryArchitecture) {
+  std::map<std::string, SupportRow> rows;
+  for (const std::string& name : supported_architectures()) rows[name].name = name;
+  for (const std::string& name : supported_gguf_architectures()) {
+    rows["GGUF " + name].name = "GGUF " + name;
+  }
+  for (const GoldenCase& golden : golden_cases()) {
+    const std::string name = architecture_of(golden);
+    ASSERT_TRUE(rows.contains(name)) << name;
+    // A file of ours.
+    const Json prompts =
+        MUST(read_json_file(golden_folder() + "/" + golden.family + "/prompts.json"));
+    TestModelOptions options;
+    if (golden.is_int) options.format = WeightFormat::kF32;
+    const Comparison comparison = run_prompts(golden, prompts, options);
+    SupportRow& row = rows[name];
+    ++row.num_all;
+    if (!comparison.row_relative.empty() && comparison.worst < float_tolerance(prompts)) {
+      ++row.num_equal;
+    }
+  }
+  for (auto& [name, row] : rows) {
+    row.area = "family";
+    row.note = "files within tolerance";
+    record_support(row);
+    EXPECT_GT(row.num_all, 0u) << name << " has no golden file";
+    EXPECT_EQ(row.num_equal, row.num_all) << name;
+  }
+}
+
+TEST(FamilyTable, NamesWhatItRefuses) {
+  for (const std::string_view name : kRefused) {
+    const Json config = {{"architectures", {name}}};
+    const Result<ModelSpec> spec = spec_from_config(config, nullptr, "config.json");
+    ASSERT_FALSE(spec.ok()) << name;
+    EXPECT_EQ(spec.error().code, ErrorCode::kUnsupported) << name;
+    EXPECT_NE(spec.error().message.find(name), std::string::npos) << spec.error().message;
+    record_support({.area = "family",
+                    .name = std::string(name),
+                    .num_equal = 0,
+                    .num_all = 0,
+                    .note = "refused by name"});
   }
 }
 
