@@ -68,11 +68,6 @@ Result<ExportReport> export_folder(const ExportModel& model, const ExportCompani
                                    ExportProgress progress) {
   ModelSpec spec = *model.spec;
   spec.architecture = TRY(hugging_face_architecture(spec));
-  if (has_fused_tensors(spec.architecture)) {
-    return Error{ErrorCode::kUnsupported, "a Hugging Face folder of " + spec.architecture +
-                                              " cannot be written: its files keep several "
-                                              "matrices in one tensor"};
-  }
   const ExportTensors plan =
       TRY(plan_export_tensors(spec, *model.source, ExportLayout::kHuggingFace, options.format));
   const OrderedJson config = model.config != nullptr

@@ -207,6 +207,7 @@ std::string torch_dtype_name(DType dtype) {
 }
 
 Result<std::string> hugging_face_architecture(const ModelSpec& spec) {
+  TRY(model_type_of(spec.architecture));
   if (spec.architecture != "LlamaForCausalLM") return spec.architecture;
   const WindowUse windows = TRY(find_windows(spec, "config.json"));
   return std::string(windows.num_sliding > 0 ? "MistralForCausalLM" : "LlamaForCausalLM");

@@ -10,7 +10,8 @@
 namespace millrace {
 
 // The architecture whose config can say what the spec is: GGUF's "llama" with a sliding window is
-// Mistral's. kUnsupported when that cannot say it either, naming what.
+// Mistral's. kUnsupported when that cannot say it either, naming what, and for families that are
+// read but not written: in some, several matrices share a tensor, or numbers depend on its type.
 Result<std::string> hugging_face_architecture(const ModelSpec& spec);
 
 // All keys, those of the architecture included; spec.architecture is hugging_face_architecture().

@@ -287,14 +287,6 @@ std::string hugging_face_name(TensorRole role, std::string_view architecture, st
   return hugging_face_place(role, architecture, layer, expert).name;
 }
 
-bool has_fused_tensors(std::string_view architecture) {
-  for (const Override& row : kOverrides) {
-    if (row.architecture != architecture) continue;
-    if (row.layout != TensorLayout::kWhole || row.is_transposed) return true;
-  }
-  return false;
-}
-
 std::vector<std::string> spellings_of(const std::string& name, std::string_view architecture) {
   std::vector<std::string> spellings;
   for (const Spelling& row : kSpellings) {

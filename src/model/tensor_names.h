@@ -90,8 +90,6 @@ TensorLayout usual_layout(TensorRole role);
 // Where a family keeps a tensor: "model.layers.3.self_attn.q_proj.weight" and the like.
 TensorPlace hugging_face_place(TensorRole role, std::string_view architecture,
                                std::size_t layer = 0, std::size_t expert = 0);
-// Whether some tensor of a family lies within another or transposed.
-bool has_fused_tensors(std::string_view architecture);
 // The same name as other tools spell it, as for "transformer.h.0" and "h.0"; empty for none.
 std::vector<std::string> spellings_of(const std::string& name, std::string_view architecture);
 

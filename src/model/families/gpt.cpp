@@ -1,4 +1,4 @@
-// Families with layer norms and plain feed-forward parts: GPT-2, GPT-NeoX, StarCoder2.
+// Families with layer norms: GPT-2, GPT-NeoX, StarCoder2, StableLM, Cohere.
 #include "formats/checkpoint.h"
 #include "model/families/family.h"
 #include "model/tensor_names.h"
@@ -116,10 +116,74 @@ Status read_gguf_neox(const GgufReader& reader, const WeightSource&, ModelSpec& 
   return Ok{};
 }
 
+// ---- StableLM: gated, q, k and v may have biases; side by side there is one norm ----
+
+constexpr ConfigKeys kStableLmKeys = {
+    .rope = {.default_part = 0.25}, .norm_eps = "layer_norm_eps", .norm = kNorm};
+
+void share_norm(ModelSpec& spec) {
+  read_residual(spec, ResidualKind::kParallel);
+  for (LayerSpec& layer : spec.layers) layer.feed_forward_norm.reset();
+}
+
+Status read_stablelm(const ConfigReader& config, ModelSpec& spec) {
+  const bool bias = TRY(config.flag_or("use_qkv_bias", false));
+  for (LayerSpec& layer : spec.layers) layer.attention.has_qkv_bias = bias;
+  if (TRY(config.flag_or("use_parallel_residual", false))) share_norm(spec);
+  return Ok{};
+}
+
+Status read_gguf_stablelm(const GgufReader& reader, const WeightSource& weights, ModelSpec& spec) {
+  if (weights.find(gguf_name(TensorRole::kQueryNorm, 0)) != nullptr) {
+    return Error{ErrorCode::kUnsupported,
+                 "stablelm with norms of q and k (qk_layernorm) is not supported"};
+  }
+  if (TRY(reader.flag_or("use_parallel_residual", true))) share_norm(spec);
+  return Ok{};
+}
+
+// ---- Cohere: side by side, of one norm without bias; rope turns adjacent elements ----
+
+constexpr NormSpec kUnbiasedNorm = {.eps = 1e-5f, .kind = NormKind::kLayer};
+constexpr std::string_view kCohereOptions[] = {"logit_scale"};
+constexpr ConfigKeys kCohereKeys = {.norm_eps = "layer_norm_eps", .norm = kUnbiasedNorm};
+
+void turn_adjacent(ModelSpec& spec) {
+  share_norm(spec);
+  for (RopeSpec& rope : spec.ropes) rope.pairs = RopePairs::kAdjacent;
+}
+
+Status read_cohere(const ConfigReader& config, ModelSpec& spec) {
+  turn_adjacent(spec);
+  spec.logit_scale = static_cast<float>(TRY(read_positive(config, "logit_scale", 0.0625)));
+  const bool bias = TRY(config.flag_or("attention_bias", false));
+  for (LayerSpec& layer : spec.layers) {
+    layer.attention.has_qkv_bias = layer.attention.has_output_bias = bias;
+  }
+  return Ok{};
+}
+
+Status read_gguf_cohere(const GgufReader& reader, const WeightSource& weights, ModelSpec& spec) {
+  if (weights.find(gguf_name(TensorRole::kQueryNorm, 0)) != nullptr) {
+    return Error{ErrorCode::kUnsupported,
+                 "command-r with norms of q and k (use_qk_norm) is not supported"};
+  }
+  spec.final_norm.has_bias = false;
+  for (LayerSpec& layer : spec.layers) layer.attention_norm = spec.final_norm;
+  turn_adjacent(spec);
+  spec.logit_scale = static_cast<float>(TRY(reader.positive_or("logit_scale", 0.0625)));
+  return Ok{};
+}
+
 constexpr Family kFamilies[] = {
     {.architecture = "GPT2LMHeadModel", .read = read_gpt2, .keys = &kGpt2Keys},
     {.architecture = "GPTNeoXForCausalLM", .read = read_neox, .keys = &kNeoxKeys},
     {.architecture = "Starcoder2ForCausalLM", .read = read_starcoder2, .keys = &kStarcoder2Keys},
+    {.architecture = "StableLmForCausalLM", .read = read_stablelm, .keys = &kStableLmKeys},
+    {.architecture = "CohereForCausalLM",
+     .read = read_cohere,
+     .own_options = kCohereOptions,
+     .keys = &kCohereKeys},
 };
 
 constexpr GgufFamily kGgufFamilies[] = {
@@ -138,6 +202,14 @@ constexpr GgufFamily kGgufFamilies[] = {
      .norm = NormKind::kLayer,
      .activation = Activation::kGeluTanh,
      .read = read_gguf_starcoder2},
+    {.name = "stablelm",
+     .architecture = "StableLmForCausalLM",
+     .norm = NormKind::kLayer,
+     .read = read_gguf_stablelm},
+    {.name = "command-r",
+     .architecture = "CohereForCausalLM",
+     .norm = NormKind::kLayer,
+     .read = read_gguf_cohere},
 };
 
 }  // namespace

@@ -76,6 +76,19 @@ def phi(**fields):
         intermediate_size=128, **fields)
 
 
+def cohere(**fields):
+    return base.config(
+        "CohereForCausalLM", "cohere", layer_norm_eps=0.01, rms_norm_eps=OMIT, num_hidden_layers=2,
+        tie_word_embeddings=OMIT, logit_scale=0.4, use_qk_norm=False, pad_token_id=0,
+        rope_theta=75000.0, **fields)
+
+
+def stablelm(**fields):
+    return base.config(
+        "StableLmForCausalLM", "stablelm", layer_norm_eps=0.01, rms_norm_eps=OMIT,
+        num_hidden_layers=2, partial_rotary_factor=0.5, qk_layernorm=False, **fields)
+
+
 LONGROPE = dict(type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6],
                 long_factor=[1.2, 2.5, 4.0, 9.0])
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64, beta_fast=32.0,
@@ -143,6 +156,12 @@ FAMILIES = {
                                                 tie_word_embeddings=False)),
     # Phi-2: parts side by side of one norm, rope over half, a bias of the logits.
     "phi2": dict(config=phi(), gguf=("BF16",)),
+    # Cohere: parts side by side of one norm without bias, rope over adjacent elements, a logit scale.
+    "cohere": dict(config=cohere(attention_bias=False), gguf=("BF16",)),
+    # StableLM: layer norms with biases, biases of q, k and v; and parts side by side.
+    "stablelm": dict(config=stablelm(use_qkv_bias=True, use_parallel_residual=False),
+                     gguf=("BF16",)),
+    "stablelm-parallel": dict(config=stablelm(use_qkv_bias=False, use_parallel_residual=True)),
 }
 
 
