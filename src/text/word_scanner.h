@@ -12,7 +12,7 @@ namespace millrace {
 // which leave nothing between their matches. Equal to Regex on the same pattern, which a randomised
 // test holds it to; linear in the text. Immutable.
 //
-// It cuts English prose at 150 MB/s where PCRE2's JIT reaches 20 (bench/text).
+// With it and WordCache the whole of encode is at 50 MB/s on English prose (GPT-2, bench/text).
 class WordScanner {
  public:
   // Nothing for a pattern that is not one of them, letter by letter, or without Unicode tables.
