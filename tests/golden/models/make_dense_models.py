@@ -156,7 +156,7 @@ FAMILIES = {
                                                 tie_word_embeddings=False)),
     # Phi-2: parts side by side of one norm, rope over half, a bias of the logits.
     "phi2": dict(config=phi(), gguf=("BF16",)),
-    # Cohere: parts side by side of one norm without bias, rope over adjacent elements, a logit scale.
+    # Cohere: parallel parts of one norm without bias, rope of adjacent pairs, scaled logits.
     "cohere": dict(config=cohere(attention_bias=False), gguf=("BF16",)),
     # StableLM: layer norms with biases, biases of q, k and v; and parts side by side.
     "stablelm": dict(config=stablelm(use_qkv_bias=True, use_parallel_residual=False),

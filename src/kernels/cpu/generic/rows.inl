@@ -51,8 +51,7 @@ static void layer_norm(const float* x, const LayerNormWeights& weights, float ep
     const Floats v = centred_part(x + whole, mean, rest);
     squares = fma(v, v, squares);
   }
-  const Floats factor =
-      broadcast(1.0f / std::sqrt(sum(squares) / static_cast<float>(count) + eps));
+  const Floats factor = broadcast(1.0f / std::sqrt(sum(squares) / static_cast<float>(count) + eps));
   for (std::size_t i = 0; i < whole; i += kLanes) {
     store(y + i, scaled_and_shifted((load(x + i) - mean) * factor, weights, i));
   }
