@@ -139,6 +139,9 @@ Result<SimulationOptions> simulation_options(const SimulateOptions& options) {
                      std::to_string(kBlocksMax) + " (see --cache-tokens)"};
   }
   simulation.num_blocks = static_cast<std::uint32_t>(num_blocks);
+  // A router that believes in more than the cache holds sends requests after what is long gone.
+  constexpr std::uint64_t kPieceTokens = 512;
+  simulation.router.pieces_max = std::max<std::uint64_t>(1, cache_tokens / kPieceTokens);
   return simulation;
 }
 
