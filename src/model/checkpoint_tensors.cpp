@@ -340,6 +340,17 @@ Status CheckpointTensors::check_type(const SourceTensor& tensor) const {
                                             ", which holds no weights"};
 }
 
+// Weights with scales beside them are quantised, whatever their config leaves unsaid.
+Status CheckpointTensors::check_unscaled(const std::string& name) const {
+  for (const char* ending : {"_scale", "_scale_inv"}) {
+    if (source().find(name + ending) == nullptr) continue;
+    return Error{ErrorCode::kUnsupported,
+                 source().path() + ": tensor " + name + " has scales in " + name + ending +
+                     ", but config.json has no quantization_config that says how they apply"};
+  }
+  return Ok{};
+}
+
 StoredParts CheckpointTensors::parts_of(const TensorKey& key, const TensorPlace& place,
                                         std::size_t num_rows, std::size_t num_cols) const {
   const LayerSpec& layer = spec_->layers[key.layer];
@@ -463,6 +474,7 @@ Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t
   }
   const SourceTensor source = TRY(checkpoint_->weights().tensor(place.name));
   TRY(check_type(source));
+  TRY(check_unscaled(place.name));
   const StoredParts parts = parts_of(key, place, num_rows, num_cols);
   Shape expected = {parts.count * parts.part[0], parts.part[1]};
   if (parts.is_stacked) expected = {parts.count, parts.part[0], parts.part[1]};

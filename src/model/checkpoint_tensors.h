@@ -107,6 +107,7 @@ class CheckpointTensors {
   StoredParts parts_of(const TensorKey& key, const TensorPlace& place, std::size_t num_rows,
                        std::size_t num_cols) const;
   Status check_type(const SourceTensor& tensor) const;
+  Status check_unscaled(const std::string& name) const;
   // Whether the tensor is there, as it is or quantised.
   bool holds(const std::string& name) const;
   // Nothing when the matrix is not quantised.

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "formats/quantized_linear.h"
 #include "formats/safetensors.h"
@@ -218,6 +219,22 @@ TEST(QuantizedSchemes, OthersAreRefusedByName) {
                     .num_all = 0,
                     .note = "refused: " + config.error().message});
   }
+}
+
+// Read without their scales, FP8 weights would be other weights.
+TEST(QuantizedSchemes, ScalesWithoutAConfigAreRefused) {
+  const std::string stored = golden_folder() + "/fp8-block";
+  const fs::path folder = fs::path(::testing::TempDir()) / "fp8_without_config";
+  fs::create_directories(folder);
+  fs::copy(stored + "/model.safetensors", folder, fs::copy_options::overwrite_existing);
+  Json config = MUST(read_json_file(stored + "/config.json"));  // a file of ours
+  config.erase("quantization_config");
+  MUST(write_file((folder / "config.json").string(), config.dump()));  // a folder of our own
+  const auto model = TestModel::load(folder.string(), {});
+  fs::remove_all(folder);
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(model.error().message.find("quantization_config"), std::string::npos);
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryScheme, GoldenQuantized, ::testing::ValuesIn(golden_cases()),
