@@ -135,7 +135,14 @@ Result<TokenStream> Generator::submit(const std::vector<TokenId>& prompt,
       if (std::find(ends.begin(), ends.end(), id) == ends.end()) request.stop_ids.push_back(id);
     }
   }
-  return engine_->submit(std::move(request));
+  Result<TokenStream> stream = engine_->submit(std::move(request));
+  const std::size_t longest = session_->longest_context();
+  if (stream.ok() || prompt.size() < session_->context_tokens() || prompt.size() >= longest) {
+    return stream;
+  }
+  Error error = std::move(stream).error();
+  error.message += "; --context takes up to " + std::to_string(longest);
+  return error;
 }
 
 Result<Generation> Generator::generate(const std::vector<TokenId>& prompt,

@@ -64,9 +64,10 @@ Status ModelSession::size_cache(ModelSpec& spec, std::uint64_t weight_bytes,
     return too_long(*options.context, spec.context_max);
   }
   const KvCacheSpec cache = kv_cache_spec(spec, machine_.kv_dtype, kBlockTokens);
-  const std::size_t most = demand.context_default == 0
-                               ? spec.context_max
-                               : std::min(demand.context_default, spec.context_max);
+  // What a longer context would change for short prompts too is only done when it is asked for.
+  const std::size_t trained = trained_context(spec);
+  const std::size_t most =
+      demand.context_default == 0 ? trained : std::min(demand.context_default, trained);
   const std::size_t wanted = options.context.value_or(most);
   const std::size_t least = options.context ? wanted : std::min(wanted, kContextWorthwhile);
   MemoryDemand memory;
@@ -81,6 +82,7 @@ Status ModelSession::size_cache(ModelSpec& spec, std::uint64_t weight_bytes,
   num_blocks_ = plan.num_blocks;
   context_tokens_ =
       std::min<std::size_t>(wanted, num_blocks_ / demand.num_sequences * std::size_t{kBlockTokens});
+  longest_context_ = spec.context_max;
   spec.context_max = wanted;
   return Ok{};
 }

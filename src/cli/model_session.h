@@ -46,6 +46,7 @@ class ModelSession {
   KernelContext& context() { return context_; }
   const KvCache& cache() const { return *cache_; }
   std::size_t context_tokens() const { return context_tokens_; }
+  std::size_t longest_context() const { return longest_context_; }  // that --context may ask for
   const MachineChoice& machine() const { return machine_; }
   SessionMemory memory() const;
 
@@ -59,6 +60,7 @@ class ModelSession {
   ThreadTeam team_;
   KernelContext context_;
   std::size_t context_tokens_ = 0;
+  std::size_t longest_context_ = 0;
   std::uint32_t num_blocks_ = 0;
   std::unique_ptr<LoadedModel> model_;
   std::optional<KvCache> cache_;

@@ -260,6 +260,16 @@ Status check_spec(const ModelSpec& spec) {
   return Ok{};
 }
 
+std::size_t trained_context(const ModelSpec& spec) {
+  std::size_t context = spec.context_max;
+  for (const RopeSpec& rope : spec.ropes) {
+    if (rope.scaling != RopeScaling::kDynamic && rope.scaling != RopeScaling::kLongrope) continue;
+    if (rope.original_context < 1.0) continue;
+    context = std::min(context, static_cast<std::size_t>(rope.original_context));
+  }
+  return context;
+}
+
 std::vector<double> inverse_frequencies(const RopeSpec& rope, std::size_t context) {
   std::vector<double> frequencies(rope.rotary_dim / 2);
   const double base =

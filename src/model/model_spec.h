@@ -223,6 +223,10 @@ struct ModelSpec {
 // kUnsupported or kCorruptData naming the field and both values.
 Status check_spec(const ModelSpec& spec);
 
+// The positions that a model takes with its ropes as they were trained: the least original context
+// of those that depend on the length, else context_max.
+std::size_t trained_context(const ModelSpec& spec);
+
 // The inverse frequencies [rotary_dim / 2] of a rope with its scaling applied, in a model that is
 // configured for `context` positions: one choice for all of them, so that a token's result never
 // depends on what follows it.
