@@ -29,7 +29,7 @@ void add_workload_options(CLI::App& command, SimulateOptions& options) {
   WorkloadSpec& workload = options.workload;
   command.add_option("trace,--trace", options.trace_path, "The trace to replay")->type_name("FILE");
   command.add_option("--arrivals", workload.arrivals.kind, "When requests come")
-      ->transform(CLI::CheckedTransformer(kArrivals))
+      ->transform(CLI::CheckedTransformer(kArrivals).description(""))
       ->type_name("trace|constant|poisson|bursts|at-once")
       ->default_str("trace");
   command.add_option("--rate", options.rate, "Requests per second; of a trace, its own")
@@ -49,7 +49,7 @@ void add_workload_options(CLI::App& command, SimulateOptions& options) {
   command.add_option("--first", options.first_seconds, "Only what comes in the first seconds")
       ->check(CLI::PositiveNumber);
   command.add_option("--lengths", workload.lengths.kind, "How long requests are")
-      ->transform(CLI::CheckedTransformer(kLengths))
+      ->transform(CLI::CheckedTransformer(kLengths).description(""))
       ->type_name("trace|fixed|uniform|lognormal")
       ->default_str("trace");
   command
@@ -84,7 +84,7 @@ void add_machine_options(CLI::App& command, SimulateOptions& options) {
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   command.add_option("--routing", options.simulation.router.kind, "Which machine gets a request")
-      ->transform(CLI::CheckedTransformer(kRoutings))
+      ->transform(CLI::CheckedTransformer(kRoutings).description(""))
       ->type_name("round-robin|least-loaded|prefix-aware")
       ->default_str("round-robin");
   command.add_option("--sequences", scheduler.num_sequences_max, "Running at once on a machine")
