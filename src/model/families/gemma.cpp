@@ -3,8 +3,6 @@
 
 #include "formats/checkpoint.h"
 #include "model/families/family.h"
-#include "model/tensor_names.h"
-#include "tensor/half.h"
 
 namespace millrace {
 namespace {
@@ -33,18 +31,9 @@ constexpr ConfigKeys kGemma3Keys = {
     .activation = "hidden_activation",
     .default_activation = kTanh};
 
-// sqrt(hidden), rounded to the type of the weights, as the reference has always done.
-float embedding_scale(std::size_t hidden, std::string_view dtype) {
-  const auto scale = static_cast<float>(std::sqrt(static_cast<double>(hidden)));
-  if (dtype == "bfloat16") return to_float(to_bfloat16(scale));
-  if (dtype == "float16") return to_float(to_float16(scale));
-  return scale;
-}
-
-Status read_embedding_scale(const ConfigReader& config, ModelSpec& spec) {
-  const std::string older = TRY(config.text_or("torch_dtype", "float32"));
-  spec.embedding_scale = embedding_scale(spec.hidden, TRY(config.text_or("dtype", older)));
-  return Ok{};
+// sqrt(hidden). The reference rounds it to the type that it computes in, which is f32 here.
+void scale_embeddings(ModelSpec& spec) {
+  spec.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(spec.hidden)));
 }
 
 Status read_biases(const ConfigReader& config, ModelSpec& spec) {
@@ -64,7 +53,8 @@ Status read_gemma(const ConfigReader& config, ModelSpec& spec) {
   }
   for (LayerSpec& layer : spec.layers) layer.feed_forward.activation = Activation::kGeluTanh;
   TRY(read_biases(config, spec));
-  return read_embedding_scale(config, spec);
+  scale_embeddings(spec);
+  return Ok{};
 }
 
 void norm_outputs_too(ModelSpec& spec) {
@@ -91,7 +81,8 @@ Status read_both(const ConfigReader& config, ModelSpec& spec) {
   TRY(read_biases(config, spec));
   const double scalar = TRY(read_positive(config, "query_pre_attn_scalar", 256));
   for (LayerSpec& layer : spec.layers) layer.attention.scale = inverse_root(scalar);
-  return read_embedding_scale(config, spec);
+  scale_embeddings(spec);
+  return Ok{};
 }
 
 Status read_gemma2(const ConfigReader& config, ModelSpec& spec) {
@@ -137,18 +128,8 @@ Status read_gemma3(const ConfigReader& config, ModelSpec& spec) {
 
 // ---- GGUF: its norms have the one added ----
 
-// llama.cpp does not round the scale; here it is rounded when the file holds the embeddings in the
-// type that they were published in, so that all forms of a checkpoint give the same.
-void scale_embeddings(const WeightSource& weights, ModelSpec& spec) {
-  const TensorInfo* embedding = weights.find(gguf_name(TensorRole::kEmbedding));
-  std::string_view dtype = "float32";
-  if (embedding != nullptr && embedding->dtype == DType::kBF16) dtype = "bfloat16";
-  if (embedding != nullptr && embedding->dtype == DType::kF16) dtype = "float16";
-  spec.embedding_scale = embedding_scale(spec.hidden, dtype);
-}
-
-Status read_gguf_gemma(const GgufReader&, const WeightSource& weights, ModelSpec& spec) {
-  scale_embeddings(weights, spec);
+Status read_gguf_gemma(const GgufReader&, const WeightSource&, ModelSpec& spec) {
+  scale_embeddings(spec);
   return Ok{};
 }
 
@@ -171,9 +152,9 @@ void slide_but(ModelSpec& spec, std::size_t interval, std::size_t first_full, st
   }
 }
 
-Status read_gguf_gemma2(const GgufReader& reader, const WeightSource& weights, ModelSpec& spec) {
+Status read_gguf_gemma2(const GgufReader& reader, const WeightSource&, ModelSpec& spec) {
   constexpr std::size_t kLayersOf27b = 46;
-  scale_embeddings(weights, spec);
+  scale_embeddings(spec);
   norm_outputs_too(spec);
   scale_scores(spec, kLayersOf27b);
   // The first converters wrote none of these; the numbers are those of all published models.
@@ -184,9 +165,9 @@ Status read_gguf_gemma2(const GgufReader& reader, const WeightSource& weights, M
   return Ok{};
 }
 
-Status read_gguf_gemma3(const GgufReader& reader, const WeightSource& weights, ModelSpec& spec) {
+Status read_gguf_gemma3(const GgufReader& reader, const WeightSource&, ModelSpec& spec) {
   constexpr std::size_t kLayersOf27b = 62;
-  scale_embeddings(weights, spec);
+  scale_embeddings(spec);
   norm_outputs_too(spec);
   scale_scores(spec, kLayersOf27b);
   const std::uint64_t interval = TRY(reader.count_or("attention.sliding_window_pattern", 6));
