@@ -6,7 +6,6 @@
 #include <array>
 #include <atomic>
 #include <functional>
-#include <limits>
 #include <span>
 
 #include "base/check.h"
@@ -18,19 +17,12 @@
 namespace millrace {
 namespace {
 
-constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-// Below this a plain scan for the best pair beats the heap (words have 4 symbols on average).
-constexpr std::size_t kScanSymbolsMax = 32;
+constexpr std::uint32_t kNone = kNoSymbol;
 // A longer word is never one piece in practice, so it is not worth a look-up.
 constexpr std::size_t kDirectBytesMax = 64;
 
 // ▁, which SentencePiece vocabularies write for a space.
 constexpr std::string_view kMarker = "\xE2\x96\x81";
-
-struct Merge {
-  std::uint32_t rank = kNone;
-  std::uint32_t merged = kNone;
-};
 
 class BpeModel final : public WordModel {
  public:
@@ -63,15 +55,12 @@ class BpeModel final : public WordModel {
   static constexpr std::uint8_t kIsFirst = 1;
   static constexpr std::uint8_t kIsLast = 2;
 
-  static std::uint64_t pair_key(std::uint32_t left, std::uint32_t right) {
-    return (std::uint64_t{left} << 32) | right;
-  }
   void find_merge(std::vector<ModelScratch::Symbol>& symbols, std::uint32_t at,
                   std::uint32_t right) const {
     ModelScratch::Symbol& symbol = symbols[at];
-    const Merge* merge = merges_.find(pair_key(symbol.id, symbols[right].id));
-    symbol.rank = merge == nullptr ? kNone : merge->rank;
-    symbol.merged = merge == nullptr ? kNone : merge->merged;
+    const Merge merge = merges_.find(symbol.id, symbols[right].id);
+    symbol.rank = merge.rank;
+    symbol.merged = merge.merged;
   }
 
   void encode_segment(std::string_view word, ModelScratch& scratch,
@@ -82,7 +71,8 @@ class BpeModel final : public WordModel {
   std::string_view decorate(std::string_view character, std::uint8_t place,
                             ModelScratch& scratch) const;
   void split(std::string_view word, ModelScratch& scratch) const;
-  void merge_by_scan(std::vector<ModelScratch::Symbol>& symbols) const;
+  void merge_by_scan(ModelScratch& scratch) const;
+  void encode_short_bytes(std::string_view word, ScanMerge& scan, std::vector<TokenId>& ids) const;
   void merge_by_heap(ModelScratch& scratch) const;
   void emit(std::string_view word, const ModelScratch& scratch, std::vector<TokenId>& ids) const;
   std::uint32_t symbol_for_part(std::string_view part);
@@ -100,8 +90,10 @@ class BpeModel final : public WordModel {
   // Ids of tokens; from here on, symbols for characters that occur in pieces but are none.
   std::uint32_t num_tokens_;
   std::uint32_t num_character_symbols_ = 0;
-  FlatTable<Merge> merges_;
+  MergeTable merges_;
   std::array<std::uint32_t, 256> byte_symbols_;
+  // Where every byte is a symbol: the merges of two bytes, by both. Else empty.
+  std::vector<Merge> byte_merges_;
   // No merge reaches across the start of a marker that follows something else, so that a text
   // without a pre-tokeniser (Llama 2) can be encoded word by word all the same.
   bool cut_at_marker_ = false;
@@ -132,8 +124,7 @@ Status BpeModel::add_merge_list(const TokenizerSpec& spec) {
                                                 "' is not of pieces of the vocabulary"};
     }
     // Of a merge that is listed twice the last counts, as in the reference library.
-    merges_.insert_or_assign(pair_key(*left_id, *right_id),
-                             {static_cast<std::uint32_t>(rank), *merged_id});
+    merges_.insert_or_assign(*left_id, *right_id, {static_cast<std::uint32_t>(rank), *merged_id});
   }
   return Ok{};
 }
@@ -168,7 +159,7 @@ void BpeModel::add_merges_of_pieces(const TokenizerSpec& spec) {
       const std::uint32_t left = symbol_for_part(std::string_view(text).substr(0, at));
       const std::uint32_t right = symbol_for_part(std::string_view(text).substr(at));
       if (left == kNone || right == kNone) continue;
-      merges_.insert(pair_key(left, right), {rank, id});
+      merges_.insert(left, right, {rank, id});
     }
   }
 }
@@ -185,6 +176,17 @@ void BpeModel::finish() {
   for (std::size_t byte = 0; byte < byte_symbols_.size(); ++byte) {
     const char text = static_cast<char>(byte);
     byte_symbols_[byte] = pieces_.ids.find({&text, 1}).value_or(kNone);
+  }
+  merges_.finish();
+  const bool all_bytes =
+      std::find(byte_symbols_.begin(), byte_symbols_.end(), kNone) == byte_symbols_.end();
+  if (byte_level_ && is_plain_ && all_bytes) {
+    byte_merges_.reserve(byte_symbols_.size() * byte_symbols_.size());
+    for (const std::uint32_t left : byte_symbols_) {
+      for (const std::uint32_t right : byte_symbols_) {
+        byte_merges_.push_back(merges_.find(left, right));
+      }
+    }
   }
   cut_at_marker_ = !byte_level_ && !ignore_merges_ && continuing_prefix_.empty() &&
                    word_suffix_.empty() &&
@@ -256,19 +258,33 @@ void BpeModel::split(std::string_view word, ModelScratch& scratch) const {
   for (std::uint32_t at = 0; at + 1 < symbols.size(); ++at) find_merge(symbols, at, at + 1);
 }
 
-void BpeModel::merge_by_scan(std::vector<ModelScratch::Symbol>& symbols) const {
-  for (;;) {
-    std::uint32_t best = 0;
-    for (std::uint32_t at = 1; at < symbols.size(); ++at) {
-      if (symbols[at].rank < symbols[best].rank) best = at;
-    }
-    if (symbols[best].rank == kNone) return;
-    symbols[best].id = symbols[best].merged;
-    symbols.erase(symbols.begin() + best + 1);
-    if (best > 0) find_merge(symbols, best - 1, best);
-    symbols[best].rank = kNone;
-    if (best + 1 < symbols.size()) find_merge(symbols, best, best + 1);
+void BpeModel::merge_by_scan(ModelScratch& scratch) const {
+  ScanMerge& scan = scratch.scan;
+  scan.clear();
+  for (const ModelScratch::Symbol& symbol : scratch.symbols) {
+    scan.push(symbol.id, {symbol.rank, symbol.merged});
   }
+  scan.run(merges_);
+  for (std::size_t at = 0; at < scan.size(); at = scan.next(at)) {
+    const std::size_t next = scan.next(at);
+    scratch.symbols[at].id = scan.id(at);
+    scratch.symbols[at].next = next == scan.size() ? kNone : static_cast<std::uint32_t>(next);
+  }
+}
+
+// A word whose every byte is a symbol, and every symbol a token.
+void BpeModel::encode_short_bytes(std::string_view word, ScanMerge& scan,
+                                  std::vector<TokenId>& ids) const {
+  scan.clear();
+  std::size_t byte = static_cast<std::uint8_t>(word[0]);
+  for (const char c : word.substr(1)) {
+    const std::size_t right = static_cast<std::uint8_t>(c);
+    scan.push(byte_symbols_[byte], byte_merges_[byte * byte_symbols_.size() + right]);
+    byte = right;
+  }
+  scan.push(byte_symbols_[byte], {});
+  scan.run(merges_);
+  for (std::size_t at = 0; at < scan.size(); at = scan.next(at)) ids.push_back(scan.id(at));
 }
 
 // Entries are rank and position in one number, so that equal ranks come out leftmost first. An
@@ -277,7 +293,9 @@ void BpeModel::merge_by_heap(ModelScratch& scratch) const {
   std::vector<ModelScratch::Symbol>& symbols = scratch.symbols;
   std::vector<std::uint64_t>& heap = scratch.heap;
   heap.clear();
-  const auto entry = [&symbols](std::uint32_t at) { return pair_key(symbols[at].rank, at); };
+  const auto entry = [&symbols](std::uint32_t at) {
+    return (std::uint64_t{symbols[at].rank} << 32) | at;
+  };
   const auto push = [&](std::uint32_t at) {
     if (symbols[at].rank == kNone) return;
     heap.push_back(entry(at));
@@ -362,18 +380,19 @@ void BpeModel::encode_new(std::string_view word, ModelScratch& scratch,
     }
     if (direct == Direct::kNo) whole.reset();
   }
-  split(word, scratch);
-  if (scratch.symbols.empty()) return;
-  if (scratch.symbols.size() <= kScanSymbolsMax) {
-    merge_by_scan(scratch.symbols);
-    // The scan closed the gaps; the links follow.
-    for (std::uint32_t at = 0; at < scratch.symbols.size(); ++at) scratch.symbols[at].next = at + 1;
-    scratch.symbols.back().next = kNone;
-  } else {
-    merge_by_heap(scratch);
-  }
   const std::size_t num_before = ids.size();
-  emit(word, scratch, ids);
+  if (!byte_merges_.empty() && word.size() <= ScanMerge::kSymbolsMax) {
+    encode_short_bytes(word, scratch.scan, ids);
+  } else {
+    split(word, scratch);
+    if (scratch.symbols.empty()) return;
+    if (scratch.symbols.size() <= ScanMerge::kSymbolsMax) {
+      merge_by_scan(scratch);
+    } else {
+      merge_by_heap(scratch);
+    }
+    emit(word, scratch, ids);
+  }
   if (!whole) return;
   const bool is_direct = ids.size() == num_before + 1 && ids.back() == *whole;
   direct_[*whole].store(is_direct ? Direct::kYes : Direct::kNo, std::memory_order_relaxed);

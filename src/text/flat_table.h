@@ -54,6 +54,13 @@ class FlatTable {
     return slot.key == key && key != kNoKey ? &slot.value : nullptr;
   }
 
+  template <class F>
+  void for_each_key(F visit) const {
+    for (const Slot& slot : slots_) {
+      if (slot.key != kNoKey) visit(slot.key);
+    }
+  }
+
   std::size_t size() const { return num_keys_; }
 
  private:

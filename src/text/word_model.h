@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/token_id.h"
 #include "text/flat_table.h"
+#include "text/scan_merge.h"
 #include "text/tokenizer_spec.h"
 #include "text/word_cache.h"
 
@@ -30,6 +31,7 @@ struct ModelScratch {
   };
   std::vector<Symbol> symbols;
   std::vector<std::uint64_t> heap;
+  ScanMerge scan;
   std::vector<double> scores;
   std::vector<std::uint32_t> ends;
   std::string text;
