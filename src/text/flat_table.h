@@ -35,7 +35,7 @@ class FlatTable {
   // Keeps the first value of a key; false when the key was there.
   bool insert(std::uint64_t key, Value value) {
     DCHECK(key != kNoKey);
-    if ((num_keys_ + 1) * 2 > slots_.size()) reserve((num_keys_ + 1) * 2);
+    reserve(num_keys_ + 1);
     Slot& slot = slots_[slot_of(key)];
     if (slot.key == key) return false;
     slot = {key, value};
@@ -113,6 +113,7 @@ class StringTable {
     const std::size_t at = slot_of(text, hash);
     if (slots_[at].offset != kFree) return false;
     slots_[at] = {hash, bytes_.size(), static_cast<std::uint32_t>(text.size()), number};
+    set_filter_bit(hash);
     bytes_.append(text);
     ++num_strings_;
     return true;
@@ -120,13 +121,18 @@ class StringTable {
 
   std::optional<std::uint32_t> find(std::string_view text) const {
     if (slots_.empty()) return std::nullopt;
-    const Slot& slot = slots_[slot_of(text, hash_of(text))];
+    const std::uint64_t hash = hash_of(text);
+    if (!has_filter_bit(hash)) return std::nullopt;
+    const Slot& slot = slots_[slot_of(text, hash)];
     if (slot.offset == kFree) return std::nullopt;
     return slot.number;
   }
 
  private:
   static constexpr std::uint64_t kFree = std::numeric_limits<std::uint64_t>::max();
+  // At least eight bits for each string: most words that are not here are told without the slots,
+  // which of a large vocabulary fit no second-level cache.
+  static constexpr std::size_t kFilterBitsPerSlot = 4;
   struct Slot {
     std::uint64_t hash = 0;
     std::uint64_t offset = kFree;
@@ -163,12 +169,22 @@ class StringTable {
     return at;
   }
 
+  // The hash's lower bits choose the slot, so its upper ones choose the bit of the filter.
+  void set_filter_bit(std::uint64_t hash) {
+    filter_[(hash >> 38) & (filter_.size() - 1)] |= std::uint64_t{1} << (hash >> 32) % 64;
+  }
+  bool has_filter_bit(std::uint64_t hash) const {
+    return (filter_[(hash >> 38) & (filter_.size() - 1)] >> (hash >> 32) % 64 & 1) != 0;
+  }
+
   void grow(std::size_t num_slots) {
     std::vector<Slot> old(std::bit_ceil(std::max<std::size_t>(num_slots, 16)));
     old.swap(slots_);
+    filter_.assign(slots_.size() * kFilterBitsPerSlot / 64, 0);
     const std::size_t mask = slots_.size() - 1;
     for (const Slot& slot : old) {
       if (slot.offset == kFree) continue;
+      set_filter_bit(slot.hash);
       std::size_t at = static_cast<std::size_t>(slot.hash) & mask;
       while (slots_[at].offset != kFree) at = (at + 1) & mask;
       slots_[at] = slot;
@@ -176,6 +192,7 @@ class StringTable {
   }
 
   std::vector<Slot> slots_;
+  std::vector<std::uint64_t> filter_;
   std::string bytes_;
   std::size_t num_strings_ = 0;
 };
