@@ -85,7 +85,7 @@ TEST(Tokenizer, MergesLikeThePlainAlgorithmWhateverTheLength) {
                              i);
     }
     // Below and above the length at which the heap takes over.
-    const std::string text = random_text(random, "abc ", 1 + random.below(80));
+    const std::string text = random_text(random, "abc ", 1 + random.below(140));
     Words symbols;
     for (const char c : text) symbols.emplace_back(1, c);
     Words got;
@@ -182,7 +182,7 @@ TEST(Tokenizer, MergesByScoreLikeThePlainAlgorithm) {
   for (int round = 0; round < 300; ++round) {
     const TokenizerSpec spec = random_sentencepiece_spec(random, 5 + random.below(60));
     const Tokenizer tokenizer = MUST(Tokenizer::create(spec));  // it is whole
-    std::string text = random_text(random, "abc  eeZ", 1 + random.below(80));
+    std::string text = random_text(random, "abc  eeZ", 1 + random.below(140));
     for (std::size_t n = random.below(4); n > 0; --n) {
       text.insert(random.below(text.size()), "\xC3\xA9");
       if (find_invalid_utf8(text)) text = repair_utf8(text);
