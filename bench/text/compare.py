@@ -36,7 +36,7 @@ def texts(data):
             return file.read()
 
     poems = "".join(
-        "".join(poem["paragraphs"])
+        "\n".join(poem["paragraphs"]) + "\n"
         for name in sorted(os.listdir(os.path.join(data, "text/zh-song-ci")))
         if name.endswith(".json")
         for poem in json.loads(read("zh-song-ci/" + name))

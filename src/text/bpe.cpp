@@ -1,4 +1,4 @@
-// Byte-pair encoding: the best pair first, the leftmost of equals, by a heap over a linked list.
+// Byte-pair encoding: the best pair first, the leftmost of equals, by a scan or by a heap.
 //
 // Source: Sennrich et al. 2016, arXiv:1508.07909; SentencePiece's BPE (Kudo & Richardson 2018,
 // arXiv:1808.06226) is the same with the score of the merged piece for a rank.
@@ -301,14 +301,23 @@ void BpeModel::merge_by_heap(ModelScratch& scratch) const {
     heap.push_back(entry(at));
     std::push_heap(heap.begin(), heap.end(), std::greater<>());
   };
+  // The first entries are sorted once, and only later ones need a heap.
+  std::vector<std::uint64_t>& first = scratch.first_entries;
+  first.clear();
   for (std::uint32_t at = 0; at < symbols.size(); ++at) {
-    if (symbols[at].rank != kNone) heap.push_back(entry(at));
+    if (symbols[at].rank != kNone) first.push_back(entry(at));
   }
-  std::make_heap(heap.begin(), heap.end(), std::greater<>());
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-    const std::uint64_t top = heap.back();
-    heap.pop_back();
+  if (!std::is_sorted(first.begin(), first.end())) std::sort(first.begin(), first.end());
+  std::size_t num_taken = 0;
+  while (num_taken < first.size() || !heap.empty()) {
+    std::uint64_t top = 0;
+    if (heap.empty() || (num_taken < first.size() && first[num_taken] <= heap.front())) {
+      top = first[num_taken++];
+    } else {
+      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+      top = heap.back();
+      heap.pop_back();
+    }
     const auto at = static_cast<std::uint32_t>(top);
     ModelScratch::Symbol& symbol = symbols[at];
     if (symbol.rank == kNone || entry(at) != top) continue;

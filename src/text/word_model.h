@@ -31,6 +31,7 @@ struct ModelScratch {
   };
   std::vector<Symbol> symbols;
   std::vector<std::uint64_t> heap;
+  std::vector<std::uint64_t> first_entries;
   ScanMerge scan;
   std::vector<double> scores;
   std::vector<std::uint32_t> ends;
