@@ -121,7 +121,7 @@ def compare(program, name, path, others, text_sets):
             result |= {other: best(rates) for other, rates in theirs.items() if rates}
             for other in [other for other in theirs if other in result]:
                 pairs = zip(result["millrace"], result[other])
-                result["ratio to " + other] = [round(mine / rate_of_other, 2) for mine, rate_of_other in pairs]
+                result["ratio to " + other] = [round(us / them, 2) for us, them in pairs]
             print(json.dumps(result), flush=True)
 
 
