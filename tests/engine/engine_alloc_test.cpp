@@ -38,6 +38,13 @@ void* operator new(std::size_t num_bytes, std::align_val_t alignment) {
 void* operator new[](std::size_t num_bytes) {
   return counted(num_bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 }
+// std::stable_sort asks with this one and gives back with the plain delete.
+void* operator new(std::size_t num_bytes, const std::nothrow_t&) noexcept {
+  return counted(num_bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+}
+void* operator new[](std::size_t num_bytes, const std::nothrow_t&) noexcept {
+  return counted(num_bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+}
 void operator delete(void* data) noexcept {
   std::free(data);
 }
