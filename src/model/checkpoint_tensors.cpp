@@ -472,9 +472,9 @@ Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t
       source().find(place.name + "_blocks") != nullptr) {
     return mxfp4_matrix(key, place, num_rows, num_cols);
   }
+  TRY(check_unscaled(place.name));
   const SourceTensor source = TRY(checkpoint_->weights().tensor(place.name));
   TRY(check_type(source));
-  TRY(check_unscaled(place.name));
   const StoredParts parts = parts_of(key, place, num_rows, num_cols);
   Shape expected = {parts.count * parts.part[0], parts.part[1]};
   if (parts.is_stacked) expected = {parts.count, parts.part[0], parts.part[1]};
