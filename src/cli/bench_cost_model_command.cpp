@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/model_session.h"
 #include "cli/version.h"
+#include "model/read_spec.h"
 #include "simulate/cost_fit.h"
 
 namespace millrace {
@@ -24,11 +26,29 @@ struct CostModelOptions {
   ModelOptions model;
   std::size_t num_shapes = 60;
   std::size_t num_repeats = 3;
-  std::size_t depth_max = 1024;  // tokens in the cache before a step
+  std::optional<std::size_t> depth_max;  // tokens in the cache before a step
   std::uint64_t seed = 1;
   std::string out_path;
   bool as_json = false;
 };
+
+// How deep and how long the chunks of a step may be.
+struct ShapeLimits {
+  std::size_t depth_max = 1024;
+  std::size_t chunk_max = kChunkMax;
+};
+
+// A model of a short context is measured within it, unless a depth was asked for.
+ShapeLimits shape_limits(const CostModelOptions& options, std::size_t context) {
+  ShapeLimits limits;
+  if (options.depth_max) {
+    limits.depth_max = *options.depth_max;
+  } else if (context < limits.depth_max + limits.chunk_max) {
+    limits.chunk_max = std::max<std::size_t>(std::min(kChunkMax, context / 2), 1);
+    limits.depth_max = std::max<std::size_t>(context - limits.chunk_max, 1);
+  }
+  return limits;
+}
 
 struct Chunk {
   std::size_t context = 0;
@@ -80,25 +100,26 @@ class StepTimer {
 };
 
 // Some sequences that decode, a prompt's chunk, or both, as a scheduler's steps have them.
-std::vector<Chunk> draw_chunks(const CostModelOptions& options, Random& random) {
+std::vector<Chunk> draw_chunks(const ShapeLimits& limits, Random& random) {
   std::vector<Chunk> chunks;
   const std::size_t num_decodes = random.chance(0.25) ? 0 : random.between(1, kSequencesMax);
   for (std::size_t i = 0; i < num_decodes; ++i) {
-    chunks.push_back({random.below(options.depth_max), 1});
+    chunks.push_back({random.below(limits.depth_max), 1});
   }
   if (num_decodes == 0 || random.chance(0.5)) {
-    chunks.push_back(
-        {random.chance(0.5) ? 0 : random.below(options.depth_max), random.between(1, kChunkMax)});
+    chunks.push_back({random.chance(0.5) ? 0 : random.below(limits.depth_max),
+                      random.between(1, limits.chunk_max)});
   }
   return chunks;
 }
 
 // The least of a few runs: what others did on the machine meanwhile only adds.
-CostSample time_shape(StepTimer& timer, const CostModelOptions& options, Random& random) {
-  const std::vector<Chunk> chunks = draw_chunks(options, random);
+CostSample time_shape(StepTimer& timer, const ShapeLimits& limits, std::size_t num_repeats,
+                      Random& random) {
+  const std::vector<Chunk> chunks = draw_chunks(limits, random);
   CostSample sample;
   for (const Chunk& chunk : chunks) sample.shape.add_chunk(chunk.context, chunk.num_tokens);
-  for (std::size_t i = 0; i < options.num_repeats; ++i) {
+  for (std::size_t i = 0; i < num_repeats; ++i) {
     const double taken = timer.seconds_of(chunks, random);
     sample.seconds = i == 0 ? taken : std::min(sample.seconds, taken);
   }
@@ -135,7 +156,9 @@ Status report_fit(const CostModelOptions& options, const StepCost& cost,
 
 Status bench_cost_model(CostModelOptions options) {
   const Checkpoint checkpoint = TRY(open_model(options.model));
-  const std::size_t tokens_per_sequence = options.depth_max + kChunkMax;
+  const ModelSpec model = TRY(read_spec(checkpoint));
+  const ShapeLimits limits = shape_limits(options, trained_context(model));
+  const std::size_t tokens_per_sequence = limits.depth_max + limits.chunk_max;
   options.model.context = tokens_per_sequence;
   SessionDemand demand;
   demand.num_sequences = kSequencesMax + 1;
@@ -143,11 +166,11 @@ Status bench_cost_model(CostModelOptions options) {
   const auto session = TRY(ModelSession::open(checkpoint, options.model, demand));
   StepTimer timer(*session, tokens_per_sequence);
   Random random(options.seed);
-  time_shape(timer, options, random);  // Warm-up: page faults and caches.
+  time_shape(timer, limits, options.num_repeats, random);  // Warm-up: page faults and caches.
   std::vector<CostSample> seen;
   std::vector<CostSample> unseen;
   for (std::size_t i = 0; i < options.num_shapes; ++i) {
-    (i % 3 == 2 ? unseen : seen).push_back(time_shape(timer, options, random));
+    (i % 3 == 2 ? unseen : seen).push_back(time_shape(timer, limits, options.num_repeats, random));
   }
   StepCost cost;
   cost.name = options.model.model;
@@ -172,9 +195,11 @@ void add_bench_cost_model_command(CLI::App& bench, Action& action) {
   command->add_option("--repeats", options->num_repeats, "Runs of each shape; the least counts")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
-  command->add_option("--depth", options->depth_max, "Most tokens in the cache before a step")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
+  command
+      ->add_option(
+          "--depth", options->depth_max,
+          "Most tokens in the cache before a step (default: 1024, less for a short context)")
+      ->check(CLI::Range(1, 1 << 20));
   command->add_option("--seed", options->seed, "Of the shapes")->capture_default_str();
   command->add_option("--out", options->out_path, "Write the cost model")->type_name("FILE");
   command->add_flag("--json", options->as_json, "One JSON object");

@@ -126,6 +126,19 @@ class Refusals(unittest.TestCase):
 
 
 class Others(unittest.TestCase):
+    def test_measured_steps_become_a_machine_to_simulate(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cost = os.path.join(folder, "cost.json")
+            code, out, err = millrace("bench", "cost-model", MODEL, "--shapes", "6",
+                                      "--repeats", "1", "--out", cost)
+            self.assertEqual(code, 0, err)
+            self.assertIn("shapes that the fit has not seen", out)
+            code, out, err = millrace("simulate", "--lengths", "fixed", "--arrivals", "poisson",
+                                      "--rate", "1", "--requests", "20", "--cost-model", cost,
+                                      "--cache-tokens", "8192", "--json")
+            self.assertEqual(code, 0, err)
+            self.assertEqual(json.loads(out)["all"]["finished"], 20)
+
     def test_version_and_help(self):
         code, out, _ = millrace("--version")
         self.assertEqual(code, 0)
