@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "support/shared_data.h"
+#include "support/support_table.h"
 #include "text/chat_template.h"
 
 namespace millrace {
@@ -86,7 +87,11 @@ TEST(Templates, SnippetsRenderAsInJinja2) {
     EXPECT_EQ(got, want) << "template: " << source << "\nour error: " << error;
     num_equal += got == want ? 1 : 0;
   }
-  std::printf("snippets: %zu of %zu equal\n", num_equal, snippets.size());
+  record_support({.area = "template",
+                  .name = "snippets of Jinja",
+                  .num_equal = num_equal,
+                  .num_all = snippets.size(),
+                  .note = ""});
 }
 
 // How one published template fares: outputs are texts, or refusals where jinja2 refuses.
@@ -126,15 +131,17 @@ TEST(Templates, PublishedTemplatesRenderAsInJinja2) {
     names.insert(file.path().lexically_relative(folder).string());
   }
   TemplateRow total;
-  std::printf("templates: outputs equal / outputs\n");
   for (const std::string& name : names) {
     ASSERT_TRUE(expected.contains(name)) << name << " has no expected outputs";
     const std::string source = MUST(read_file(shared_data("templates/" + name), kFileBytesMax));
     const OrderedJson& golden = expected[name];
     ASSERT_EQ(digest(source), golden["source"]) << name << " is not what the values were made from";
     const TemplateRow row = check_template(name, source, golden["outputs"], conversations);
-    std::printf("  %s: %zu / %zu (%zu texts, %zu refusals)\n", name.c_str(), row.num_equal,
-                row.num_outputs, row.num_texts, row.num_outputs - row.num_texts);
+    record_support({.area = "template",
+                    .name = name,
+                    .num_equal = row.num_equal,
+                    .num_all = row.num_outputs,
+                    .note = std::to_string(row.num_outputs - row.num_texts) + " are refusals"});
     EXPECT_GT(row.num_texts, 0u) << name << " is refused for every conversation";
     total.num_equal += row.num_equal;
     total.num_outputs += row.num_outputs;
