@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -20,6 +19,7 @@
 #include "model/public_shapes.h"
 #include "model/random_weights.h"
 #include "model/read_spec.h"
+#include "support/shared_data.h"
 #include "text/byte_tokenizer.h"
 #include "text/tokenizer.h"
 
@@ -38,21 +38,10 @@ class SharedData : public ::testing::Test {
   }
   ~SharedData() override { fs::remove_all(folder_); }
 
-  // True when the data are there; else the test skips, or fails where they are required.
-  bool has_data() {
-    if (fs::exists(MILLRACE_SHARED_DATA)) return true;
-    if (std::getenv("MILLRACE_REQUIRE_DATA") != nullptr) {
-      ADD_FAILURE() << MILLRACE_SHARED_DATA << " is absent";
-    }
-    return false;
-  }
   std::string at(const std::string& name) const { return (folder_ / name).string(); }
 
   fs::path folder_;
 };
-
-#define SKIP_WITHOUT_DATA() \
-  if (!has_data()) GTEST_SKIP() << MILLRACE_SHARED_DATA << " is absent"
 
 Result<TokenizerSpec> tokenizer_of(const Checkpoint& checkpoint) {
   if (checkpoint.gguf_metadata() != nullptr) {
@@ -117,7 +106,7 @@ void expect_same_model(const std::string& got_path, const std::string& want_path
 }
 
 TEST_F(SharedData, TrainedModelsInAllDirections) {
-  SKIP_WITHOUT_DATA();
+  MILLRACE_NEEDS_SHARED_DATA("models");
   for (const std::string name : {"stories260k", "babyllama"}) {
     const std::string source = std::string(MILLRACE_SHARED_DATA "/models/") + name;
     const std::string gguf = source + "/" + name + "-f32.gguf";
@@ -154,7 +143,7 @@ std::string test_text() {
 }
 
 TEST_F(SharedData, PublishedTokenizersSurviveBothForms) {
-  SKIP_WITHOUT_DATA();
+  MILLRACE_NEEDS_SHARED_DATA("tokenizers");
   const std::string text = test_text();
   for (const std::string name :
        {"qwen2", "llama3", "llama2-hf", "ggml-vocab/ggml-vocab-gpt-2.gguf",
@@ -245,7 +234,7 @@ Result<Json> read_expected(const std::string& path) {
 }
 
 TEST_P(PublishedMetadata, KeysValuesAndTensorNamesAgree) {
-  SKIP_WITHOUT_DATA();
+  MILLRACE_NEEDS_SHARED_DATA("configs");
   const Published& published = GetParam();
   const ModelSpec spec = MUST(spec_from_config(Json::parse(published.config), nullptr, "config"));
   const ExportTensors plan =
