@@ -2,6 +2,7 @@
 // bit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -31,7 +32,8 @@ std::vector<std::uint32_t> random_ids(Random& random, std::size_t count, std::si
 }
 
 // Sequences of random lengths on randomly dealt blocks.
-std::vector<MixedSequence> random_mix(Random& random, std::size_t vocabulary) {
+std::vector<MixedSequence> random_mix(Random& random, const ModelSpec& spec) {
+  const std::size_t length_max = std::min<std::size_t>(90, spec.context_max);
   std::vector<std::uint32_t> free_blocks(kNumBlocks);
   std::iota(free_blocks.begin(), free_blocks.end(), 0u);
   for (std::size_t i = free_blocks.size(); i > 1; --i) {
@@ -39,7 +41,7 @@ std::vector<MixedSequence> random_mix(Random& random, std::size_t vocabulary) {
   }
   std::vector<MixedSequence> mix(random.between(1, 6));
   for (MixedSequence& sequence : mix) {
-    sequence.ids = random_ids(random, random.between(1, 90), vocabulary);
+    sequence.ids = random_ids(random, random.between(1, length_max), spec.vocabulary);
     for (std::size_t i = 0; i < sequence.ids.size(); i += kBlockTokens) {
       sequence.blocks.push_back(free_blocks.back());
       free_blocks.pop_back();
@@ -151,7 +153,7 @@ TEST_P(BatchInvariance, LogitsEqualTheSoloRunBitForBit) {
     const auto solo = load(GetParam(), kernels, 1);
     const auto mixed = load(GetParam(), kernels, GetParam().num_threads);
     for (int round = 0; round < 8; ++round) {
-      std::vector<MixedSequence> mix = random_mix(random, solo->spec().vocabulary);
+      std::vector<MixedSequence> mix = random_mix(random, solo->spec());
       MixStep step(*mixed);
       const auto unfinished = [&mix] {
         return std::any_of(mix.begin(), mix.end(), [](const MixedSequence& sequence) {
@@ -184,13 +186,12 @@ std::vector<InvarianceCase> cases() {
   }
   for (const char* family :
        {"mistral", "qwen3", "mixtral", "qwen3-moe-mixed", "qwen2-window", "llama-bias", "qwen2-moe",
-        "olmoe", "deepseek-v2", "deepseek-v3", "gpt-oss"}) {
+        "olmoe", "deepseek-v2", "deepseek-v3", "gpt-oss", "gemma2", "gemma3", "gpt2", "olmo2"}) {
     rows.push_back({family, DType::kF16, std::nullopt, 2});
     rows.push_back({family, DType::kI8, std::nullopt, 3});
   }
-  for (const WeightFormat format :
-       {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16, WeightFormat::kInt8,
-        WeightFormat::kInt4, WeightFormat::kInt4Min}) {
+  for (std::size_t i = 0; i < kNumWeightFormats; ++i) {
+    const auto format = static_cast<WeightFormat>(i);
     rows.push_back({"llama3", DType::kF16, format, 2});
     rows.push_back({"mixtral", DType::kF16, format, 3});
     rows.push_back({"deepseek-v2-lite", DType::kF16, format, 2});
