@@ -47,7 +47,11 @@ Engine::Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runne
       num_cancels_(std::make_shared<std::atomic<std::uint64_t>>(0)),
       scheduler_(options.scheduler, pool),
       result_(options.scheduler.num_sequences_max),
-      streams_(options.scheduler.num_requests_max) {}
+      streams_(options.scheduler.num_requests_max) {
+  // A step gives each sequence one token at most, and may end every request.
+  changed_watches_.reserve(options.scheduler.num_sequences_max +
+                           options.scheduler.num_requests_max);
+}
 
 Engine::~Engine() {
   shutdown(Shutdown::kCancel);
@@ -255,11 +259,13 @@ void Engine::emit() {
   leave_queue();
   const StepEvents& events = scheduler_.events();
   for (const StepEvents::Token& event : events.tokens) {
-    streams_[event.sequence->id.index]->push(result_.samples[event.chunk],
-                                             result_.top_of(event.chunk));
+    StreamState& stream = *streams_[event.sequence->id.index];
+    stream.push(result_.samples[event.chunk], result_.top_of(event.chunk));
+    note_change(stream);
   }
   for (const std::unique_ptr<Sequence>& sequence : events.finished) {
     streams_[sequence->id.index]->finish(*sequence->finish);
+    note_change(*streams_[sequence->id.index]);
     streams_[sequence->id.index].reset();
   }
   if (events.share_decision) {
@@ -269,6 +275,13 @@ void Engine::emit() {
   const std::size_t num_finished = events.finished.size();
   scheduler_.clear_events();
   num_live_.fetch_sub(num_finished, std::memory_order_relaxed);
+  if (changed_watches_.empty()) return;
+  options_.listener->streams_changed(changed_watches_);
+  changed_watches_.clear();
+}
+
+void Engine::note_change(const StreamState& stream) {
+  if (options_.listener != nullptr && stream.watch()) changed_watches_.push_back(*stream.watch());
 }
 
 }  // namespace millrace

@@ -29,6 +29,8 @@ struct EngineOptions {
   // Mixed with the request's id when a request brings no seed of its own. Whoever wants a different
   // text at every start passes something different.
   std::uint64_t seed = 0;
+  // Told of the streams whose requests have a `watch`; outlives the engine.
+  StreamListener* listener = nullptr;
 };
 
 enum class Shutdown : std::uint8_t {
@@ -98,6 +100,7 @@ class Engine {
   void read_cancellations();
   void run_plan(const StepPlan& plan);
   void emit();
+  void note_change(const StreamState& stream);
   void leave_queue();
 
   const EngineOptions options_;
@@ -117,6 +120,7 @@ class Engine {
   Scheduler scheduler_;
   StepResult result_;
   std::vector<std::shared_ptr<StreamState>> streams_;  // by SequenceId
+  std::vector<std::uint64_t> changed_watches_;         // of the step
   std::uint64_t num_cancels_seen_ = 0;
 
   mutable std::mutex decision_mutex_;  // Guards last_decision_.

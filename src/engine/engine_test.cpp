@@ -103,6 +103,58 @@ TEST_F(EngineTest, RunsManyRequestsOnItsThread) {
   engine_->shutdown(Shutdown::kDrain);
 }
 
+struct RecordingListener final : StreamListener {
+  void streams_changed(std::span<const std::uint64_t> watches) override {
+    batches.emplace_back(watches.begin(), watches.end());
+  }
+  std::vector<std::vector<std::uint64_t>> batches;
+};
+
+TEST_F(EngineTest, ListenerIsToldOncePerStepOfAllWatchedStreams) {
+  RecordingListener listener;
+  pool_ = std::make_unique<BlockPool>(64);
+  EngineOptions options;
+  options.scheduler.block_tokens = 4;
+  options.vocabulary = kVocabulary;
+  options.context_tokens = 128;
+  options.listener = &listener;
+  engine_ = MUST(Engine::create(options, *pool_, runner_, clock_));
+  Request watched = make_request({1, 2}, 2);
+  watched.watch = 7;
+  Request other = make_request({3}, 1);
+  other.watch = 8;
+  TokenStream first = MUST(engine_->submit(watched));
+  TokenStream second = MUST(engine_->submit(other));
+  TokenStream unwatched = MUST(engine_->submit(make_request({4}, 3)));
+  while (engine_->step()) {
+  }
+  // A token each, and the end of the second; a token and the end of the first. The third step has
+  // nothing that anybody watches.
+  EXPECT_EQ(listener.batches, (std::vector<std::vector<std::uint64_t>>{{7, 8, 8}, {7, 7}}));
+  EXPECT_EQ(take_all(first).size(), 2u);
+  EXPECT_TRUE(first.finished().has_value());
+  EXPECT_EQ(take_all(unwatched).size(), 3u);
+}
+
+TEST_F(EngineTest, ListenerIsToldOfRequestsThatNeverRan) {
+  RecordingListener listener;
+  pool_ = std::make_unique<BlockPool>(64);
+  EngineOptions options;
+  options.scheduler.block_tokens = 4;
+  options.vocabulary = kVocabulary;
+  options.context_tokens = 128;
+  options.listener = &listener;
+  engine_ = MUST(Engine::create(options, *pool_, runner_, clock_));
+  Request request = make_request({1, 2}, 2);
+  request.watch = 5;
+  TokenStream stream = MUST(engine_->submit(request));
+  stream.cancel();
+  while (engine_->step()) {
+  }
+  EXPECT_EQ(listener.batches, (std::vector<std::vector<std::uint64_t>>{{5}}));
+  EXPECT_EQ(stream.finished().value().reason, FinishReason::kCancelled);
+}
+
 TEST_F(EngineTest, StopTokenEndsTheStreamAndIsNotInIt) {
   make();
   Request request = make_request({1, 2}, 50);  // 3, 6, 12, 24, …

@@ -106,6 +106,7 @@ Status ModelRegistry::fill(Model& model) {
   model.loaded = TRY(loader_.load(model.name));
   EngineOptions options = model.loaded->engine_options();
   options.scheduler.classes = options_.classes;
+  options.listener = options_.listener;
   model.engine = TRY(Engine::create(options, model.loaded->pool(), model.loaded->runner(), clock_));
   return Ok{};
 }
@@ -174,6 +175,13 @@ std::vector<ModelStatus> ModelRegistry::models() const {
                       .num_live = state == ModelState::kLoading ? 0 : model->engine->num_live()});
   }
   return models;
+}
+
+Duration ModelRegistry::retry_after(const std::string& name, ClassId id) const {
+  const std::lock_guard lock(mutex_);
+  const ModelRef model = find(name);
+  if (model == nullptr || model->state.load() == ModelState::kLoading) return Duration{0};
+  return model->engine->admission().retry_after(id);
 }
 
 void ModelRegistry::start() {

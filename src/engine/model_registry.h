@@ -19,12 +19,12 @@
 namespace millrace {
 
 // Weights, cache and runner of one model, made by a loader; owned by the registry, dropped by it.
-class LoadedModel {
+class ServedModel {
  public:
-  virtual ~LoadedModel() = default;
+  virtual ~ServedModel() = default;
   virtual BlockPool& pool() = 0;
   virtual ModelRunner& runner() = 0;
-  // The registry puts its own classes in.
+  // The registry puts its own classes and listener in.
   virtual EngineOptions engine_options() const = 0;
 };
 
@@ -36,12 +36,13 @@ class ModelLoader {
   // What the model will hold: weights, activations, KV cache.
   virtual Result<std::uint64_t> num_bytes(const std::string& name) = 0;
   // Ready for its first request: pages touched, kernels chosen.
-  virtual Result<std::unique_ptr<LoadedModel>> load(const std::string& name) = 0;
+  virtual Result<std::unique_ptr<ServedModel>> load(const std::string& name) = 0;
 };
 
 struct RegistryOptions {
   std::uint64_t bytes_max = 0;  // of all models together
   std::vector<ServiceClass> classes = default_service_classes();
+  StreamListener* listener = nullptr;  // as in EngineOptions, for all models
 };
 
 enum class ModelState : std::uint8_t { kLoading, kServing, kRetiring };
@@ -75,6 +76,8 @@ class ModelRegistry {
   Result<std::vector<TokenStream>> submit(const std::string& name, Request request,
                                           std::size_t num_choices = 1);
   std::vector<ModelStatus> models() const;
+  // As Admission::retry_after in that model; 0 when there is none.
+  Duration retry_after(const std::string& name, ClassId id) const;
 
   // Runs the loop on a thread of its own until shutdown.
   void start();
@@ -89,7 +92,7 @@ class ModelRegistry {
     std::uint64_t num_bytes = 0;
     std::uint64_t last_use = 0;  // guarded by mutex_
     std::atomic<ModelState> state{ModelState::kLoading};
-    std::unique_ptr<LoadedModel> loaded;
+    std::unique_ptr<ServedModel> loaded;
     std::unique_ptr<Engine> engine;  // goes before what it runs on
   };
   // Shared between the table, the engine thread and a submit in progress: whoever is last drops a

@@ -90,7 +90,7 @@ class PlainRunner final : public ModelRunner {
   Duration time_{0};
 };
 
-class PlainModel final : public LoadedModel {
+class PlainModel final : public ServedModel {
  public:
   PlainModel(ManualClock* clock, Duration step_time) : runner_(clock, step_time) {}
   BlockPool& pool() override { return pool_; }
@@ -114,12 +114,12 @@ class PlainLoader final : public ModelLoader {
   Result<std::uint64_t> num_bytes(const std::string& name) override {
     return std::uint64_t{std::stoull(name.substr(1))};
   }
-  Result<std::unique_ptr<LoadedModel>> load(const std::string& name) override {
+  Result<std::unique_ptr<ServedModel>> load(const std::string& name) override {
     if (name[0] == 'x') return Error{ErrorCode::kCorruptData, "the file is damaged"};
     const auto step_time = std::chrono::milliseconds(name[0] == 'b' ? 30 : 10);
     auto model = std::make_unique<PlainModel>(clock_, step_time);
     runners[name] = &model->runner();
-    return std::unique_ptr<LoadedModel>(std::move(model));
+    return std::unique_ptr<ServedModel>(std::move(model));
   }
   std::map<std::string, PlainRunner*> runners;
 

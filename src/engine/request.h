@@ -35,6 +35,8 @@ struct Request {
   ClassId service_class;
   // Its cached keys and values are shared with requests of the same salt only.
   PrefixSalt salt;
+  // What the engine's StreamListener is told when there is news of this request; absent: nothing.
+  std::optional<std::uint64_t> watch;
   // Tokens that may come, in its first state. Shared because it never changes: sequences fork it.
   std::shared_ptr<const LogitConstraint> constraint;
 };

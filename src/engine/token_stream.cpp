@@ -10,6 +10,7 @@ namespace millrace {
 StreamState::StreamState(const Request& request,
                          std::shared_ptr<std::atomic<std::uint64_t>> num_cancels)
     : id_(request.id),
+      watch_(request.watch),
       top_logprobs_(request.sampling.top_logprobs),
       num_cancels_(std::move(num_cancels)) {
   const std::size_t num_tokens_max = *request.max_tokens;

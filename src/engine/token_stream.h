@@ -26,6 +26,16 @@ struct GeneratedToken {
   std::span<const TokenLogprob> top;  // likeliest first; valid as long as the stream
 };
 
+// Told of news so that nobody need wait at a stream. Called by the engine thread once per step,
+// with the `watch` of every stream that got a token or ended in it (once for each choice). Must
+// neither block nor allocate for long: the next step waits for it. Whoever learns of news takes it
+// with try_pop and finished.
+class StreamListener {
+ public:
+  virtual ~StreamListener() = default;
+  virtual void streams_changed(std::span<const std::uint64_t> watches) = 0;
+};
+
 // The two ends' common state. Room for every token that the request can give is reserved when it is
 // made, so the engine never waits for a slow client and never allocates for one.
 class StreamState {
@@ -36,6 +46,7 @@ class StreamState {
   void push(const SampledToken& token, std::span<const TokenLogprob> top);
   void finish(const Finish& finish);
   bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+  std::optional<std::uint64_t> watch() const { return watch_; }
 
   // The client's side.
   RequestId id() const { return id_; }
@@ -48,6 +59,7 @@ class StreamState {
   GeneratedToken token_at(std::size_t index) const;
 
   const RequestId id_;
+  const std::optional<std::uint64_t> watch_;
   const std::optional<std::uint32_t> top_logprobs_;
   // Shared with the engine, which looks for cancelled streams only when the count has moved; a
   // stream may outlive the engine.
