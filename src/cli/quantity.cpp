@@ -1,12 +1,8 @@
-// Reading and showing sizes.
+// Showing sizes to people, rounded to three digits.
 #include "cli/quantity.h"
 
 #include <array>
-#include <cctype>
-#include <charconv>
-#include <cmath>
 #include <cstdio>
-#include <utility>
 
 namespace millrace {
 namespace {
@@ -22,40 +18,6 @@ std::string fixed(double value, const char* unit) {
 }
 
 }  // namespace
-
-Result<std::uint64_t> parse_bytes(std::string_view text) {
-  const Error wrong{ErrorCode::kInvalidArgument,
-                    "\"" + std::string(text) + "\" is no size: write bytes, or 512M, 8G, 1.5GiB"};
-  double number = 0.0;
-  const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failed != std::errc() || !(number >= 0.0)) return wrong;
-  std::string unit;
-  for (const char* c = rest; c != text.data() + text.size(); ++c) {
-    if (*c != ' ') unit += static_cast<char>(std::toupper(static_cast<unsigned char>(*c)));
-  }
-  static constexpr std::array<std::pair<std::string_view, int>, 13> kUnits = {{
-      {"", 0},
-      {"B", 0},
-      {"K", 10},
-      {"KB", 10},
-      {"KIB", 10},
-      {"M", 20},
-      {"MB", 20},
-      {"MIB", 20},
-      {"G", 30},
-      {"GB", 30},
-      {"GIB", 30},
-      {"T", 40},
-      {"TIB", 40},
-  }};
-  for (const auto& [name, shift] : kUnits) {
-    if (unit != name) continue;
-    const double bytes = std::ldexp(number, shift);
-    if (bytes >= 0x1.0p63) return wrong;
-    return static_cast<std::uint64_t>(bytes);
-  }
-  return wrong;
-}
 
 std::string show_bytes(std::uint64_t num_bytes) {
   static constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};

@@ -29,12 +29,14 @@ struct TlsConfig {
 struct AdminConfig {
   std::string address = "127.0.0.1";
   std::optional<std::uint16_t> port = std::nullopt;
-  std::string key;  // never empty when there is a port
+  std::string key;       // never empty when there is a port
+  std::string key_file;  // holds the key; read into it
 };
 
 struct ApiKeyConfig {
   std::string name;           // in logs and metrics; never the key itself
-  std::string key;            // one of key and key_sha256
+  std::string key;            // one of key, key_file and key_sha256
+  std::string key_file;       // holds the key; read into it
   std::string key_sha256;     // 64 hexadecimal digits
   std::string service_class;  // empty: the request says, else the first class
   std::optional<std::uint64_t> tokens_per_minute = std::nullopt;
@@ -125,8 +127,9 @@ struct EngineConfig {
   bool overlap = true;
   bool prefix_reuse = true;
   std::optional<std::uint64_t> memory_bytes = std::nullopt;  // of all models; absent: what is free
-  std::uint64_t shared_weights_bytes_max = 500'000'000;  // shared between processes up to this size
-  std::string cpu_isa;                                   // empty: the best
+  std::uint64_t shared_weights_bytes_max = std::uint64_t{500}
+                                           << 20;  // shared between processes up to this size
+  std::string cpu_isa;                             // empty: the best
   ShareControllerConfig share_controller;
 };
 
