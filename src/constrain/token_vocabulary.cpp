@@ -1,0 +1,146 @@
+// Sorting tokens by their bytes, and the trie of them.
+#include "constrain/token_vocabulary.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/check.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::size_t kTokenBytesMax = 65535;  // a node's depth has 16 bits
+constexpr std::size_t kNumTokensMax = std::size_t{1} << 24;
+
+// 0xFF, then the id, seven bits a byte.
+std::string special_encoding(TokenId id) {
+  std::string bytes(1, static_cast<char>(TokenVocabulary::kSpecialByte));
+  for (int shift = 21; shift >= 0; shift -= 7) {
+    bytes += static_cast<char>((id >> shift) & 0x7Fu);
+  }
+  return bytes;
+}
+
+bool is_ordinary(std::string_view bytes) {
+  const char special = static_cast<char>(TokenVocabulary::kSpecialByte);
+  return !bytes.empty() && bytes.size() <= kTokenBytesMax &&
+         bytes.find(special) == std::string_view::npos;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::create(const Tokenizer& tokenizer,
+                                                                       std::size_t num_logits) {
+  std::vector<VocabularyToken> tokens(std::min(tokenizer.num_tokens(), kNumTokensMax));
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const TokenId id = static_cast<TokenId>(i);
+    const bool ends = tokenizer.is_end_of_generation(id);
+    tokens[i] = {.bytes = std::string(tokenizer.piece(id)),
+                 .is_special = ends || tokenizer.is_special(id)};
+  }
+  return create(tokens, tokenizer.end_of_generation_ids(), num_logits);
+}
+
+Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::create(
+    std::span<const VocabularyToken> tokens, std::span<const TokenId> stop_ids,
+    std::size_t num_logits) {
+  if (tokens.size() > kNumTokensMax) {
+    return Error{ErrorCode::kTooLarge, "vocabulary of " + std::to_string(tokens.size()) +
+                                           " tokens exceeds " + std::to_string(kNumTokensMax)};
+  }
+  std::shared_ptr<TokenVocabulary> vocabulary(new TokenVocabulary());
+  vocabulary->num_logits_ = num_logits;
+  for (const TokenId id : stop_ids) {
+    if (id < num_logits) vocabulary->stop_ids_.push_back(id);
+  }
+  if (vocabulary->stop_ids_.empty()) {
+    return Error{ErrorCode::kUnsupported,
+                 "vocabulary has no token that ends a text, so no answer could be held to a "
+                 "grammar"};
+  }
+  vocabulary->add_tokens(tokens.first(std::min(tokens.size(), num_logits)));
+  return std::shared_ptr<const TokenVocabulary>(std::move(vocabulary));
+}
+
+void TokenVocabulary::add_tokens(std::span<const VocabularyToken> tokens) {
+  std::vector<std::size_t> sizes(tokens.size(), 0);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const TokenId id = static_cast<TokenId>(i);
+    const VocabularyToken& token = tokens[i];
+    if (std::find(stop_ids_.begin(), stop_ids_.end(), id) != stop_ids_.end()) continue;
+    if (token.is_special) {
+      if (token.bytes.empty()) continue;
+      specials_.push_back({.content = token.bytes, .id = id});
+      const std::string encoding = special_encoding(id);
+      storage_ += encoding;
+      sizes[i] = encoding.size();
+    } else if (is_ordinary(token.bytes)) {
+      storage_ += token.bytes;
+      sizes[i] = token.bytes.size();
+    }
+  }
+  std::sort(specials_.begin(), specials_.end(),
+            [](const Special& a, const Special& b) { return a.content < b.content; });
+
+  std::vector<TokenId> sorted;
+  bytes_of_.resize(tokens.size());
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    bytes_of_[i] = std::string_view(storage_).substr(offset, sizes[i]);
+    offset += sizes[i];
+    if (sizes[i] == 0) continue;
+    sorted.push_back(static_cast<TokenId>(i));
+    token_bytes_max_ = std::max(token_bytes_max_, sizes[i]);
+    if (sizes[i] == 1) has_byte_[static_cast<std::uint8_t>(bytes_of_[i][0])] = true;
+  }
+  std::sort(sorted.begin(), sorted.end(), [this](TokenId a, TokenId b) {
+    return bytes_of_[a] != bytes_of_[b] ? bytes_of_[a] < bytes_of_[b] : a < b;
+  });
+  build_trie(sorted);
+}
+
+// Tokens come in the order of their bytes, which is that of a walk through the trie: so each node
+// is finished when the first token that does not lie below it arrives.
+void TokenVocabulary::build_trie(std::span<const TokenId> sorted) {
+  std::vector<std::uint32_t> path = {0};
+  nodes_.push_back({});
+  const auto close_below = [&](std::size_t depth) {
+    while (path.size() > depth + 1) {
+      nodes_[path.back()].subtree_end = static_cast<std::uint32_t>(nodes_.size());
+      path.pop_back();
+    }
+  };
+  std::string_view previous;
+  for (const TokenId id : sorted) {
+    const std::string_view bytes = bytes_of_[id];
+    const auto [end, unused] =
+        std::mismatch(previous.begin(), previous.end(), bytes.begin(), bytes.end());
+    close_below(static_cast<std::size_t>(end - previous.begin()));
+    for (std::size_t depth = path.size(); depth <= bytes.size(); ++depth) {
+      path.push_back(static_cast<std::uint32_t>(nodes_.size()));
+      nodes_.push_back({.byte = static_cast<std::uint8_t>(bytes[depth - 1]),
+                        .depth = static_cast<std::uint16_t>(depth),
+                        .subtree_end = 0,
+                        .tokens_begin = static_cast<std::uint32_t>(tokens_.size())});
+    }
+    tokens_.push_back(id);
+    previous = bytes;
+  }
+  close_below(0);
+  nodes_[0].subtree_end = static_cast<std::uint32_t>(nodes_.size());
+}
+
+std::string TokenVocabulary::special_bytes(std::string_view content) const {
+  const auto found =
+      std::lower_bound(specials_.begin(), specials_.end(), content,
+                       [](const Special& a, std::string_view b) { return a.content < b; });
+  if (found == specials_.end() || found->content != content) return {};
+  return special_encoding(found->id);
+}
+
+std::uint64_t TokenVocabulary::memory_bytes() const {
+  return storage_.capacity() + bytes_of_.capacity() * sizeof(std::string_view) +
+         nodes_.capacity() * sizeof(Node) + tokens_.capacity() * sizeof(TokenId);
+}
+
+}  // namespace millrace
