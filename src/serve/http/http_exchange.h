@@ -25,7 +25,7 @@ class HttpExchange {
   virtual void write(std::string_view bytes) = 0;
   virtual void end() = 0;
   // Ends the stream as broken: the client sees the connection close before its end.
-  virtual void abort() = 0;
+  virtual void break_off() = 0;
 
   // Bytes that wait to be sent. A writer that sees more than it likes stops until on_drained.
   virtual std::size_t num_unsent_bytes() const = 0;
@@ -50,6 +50,8 @@ class HttpHandler {
   virtual ~HttpHandler() = default;
   // On an io thread; must not block. The exchange may be answered now or later, by any thread.
   virtual void handle(HttpRequest request, HttpExchangeRef exchange) = 0;
+  // The reply to what never became a request: no HTTP, over a limit, too late. On an io thread.
+  virtual HttpReply refuse(int status, std::string_view message) = 0;
 };
 
 }  // namespace millrace

@@ -48,6 +48,7 @@ struct HttpServerOptions {
 
 struct HttpCounters {
   std::size_t num_connections = 0;  // open now
+  std::size_t num_active = 0;       // requests whose answer is not all sent yet
   std::uint64_t num_accepted = 0;   // connections
   std::uint64_t num_refused = 0;    // connections over the limit
   std::uint64_t num_requests = 0;   // handed to the handler
@@ -68,9 +69,9 @@ class HttpServer {
   virtual ~HttpServer() = default;
 
   virtual void start() = 0;
-  // No new connections, no keep-alive: each connection closes when what runs on it has ended, and
-  // new requests on it are still handed to the handler, which refuses them.
-  virtual void stop_accepting() = 0;
+  // From here on each connection closes after its next reply. Requests still reach the handler, who
+  // refuses them, so that whoever asks for health is told.
+  virtual void begin_drain() = 0;
   // Closes everything and ends the io threads.
   virtual void stop() = 0;
   // Reads certificate and key again, for new connections.
