@@ -1,4 +1,4 @@
-// Writing HTTP/1.1.
+// Writing the heads and chunks of HTTP/1.1.
 #include "serve/http/reply_text.h"
 
 #include <array>
