@@ -1,0 +1,58 @@
+// Field by field.
+#include "serve/config/service_classes.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace millrace {
+namespace {
+
+std::optional<std::uint32_t> blocks_of(const std::optional<double>& part,
+                                       const std::optional<std::uint32_t>& num_blocks) {
+  if (!part || !num_blocks) return std::nullopt;
+  const double blocks = std::floor(*part * static_cast<double>(*num_blocks));
+  return std::max(std::uint32_t{1}, static_cast<std::uint32_t>(blocks));
+}
+
+}  // namespace
+
+std::vector<ServiceClass> service_classes(const ServerConfig& config,
+                                          std::optional<std::uint32_t> num_blocks) {
+  if (config.classes.empty()) return default_service_classes();
+  std::vector<ServiceClass> classes;
+  for (const ClassConfig& from : config.classes) {
+    ServiceClass to;
+    to.name = from.name;
+    to.share = from.share;
+    to.share_min = from.share_min;
+    to.share_max = from.share_max;
+    to.first_token_target = from.first_token_target;
+    to.token_target = from.token_target;
+    to.queued_requests_max = from.queued_requests_max;
+    to.queued_tokens_max = from.queued_tokens_max;
+    to.queue_wait_max = from.queue_wait_max;
+    to.blocks_max = blocks_of(from.cache_part_max, num_blocks);
+    to.cache_priority = static_cast<std::uint8_t>(from.cache_priority);
+    classes.push_back(to);
+  }
+  return classes;
+}
+
+SchedulerOptions scheduler_options(const ServerConfig& config,
+                                   std::optional<std::uint32_t> num_blocks) {
+  const EngineConfig& engine = config.engine;
+  SchedulerOptions options;
+  options.num_requests_max = engine.requests_max;
+  options.num_sequences_max = engine.sequences_max;
+  options.step_tokens_max = engine.step_tokens_max;
+  options.chunk_tokens_max = engine.chunk_tokens_max;
+  options.prefix_reuse = engine.prefix_reuse ? PrefixReuse::kOn : PrefixReuse::kOff;
+  options.classes = service_classes(config, num_blocks);
+  if (engine.share_controller.enabled) {
+    options.controller = ShareControllerOptions{.interval = engine.share_controller.interval,
+                                                .step = engine.share_controller.step};
+  }
+  return options;
+}
+
+}  // namespace millrace
