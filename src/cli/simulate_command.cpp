@@ -40,12 +40,13 @@ Status compare_policies(const Trace& workload, const SimulationOptions& options,
   if (!command.html_path.empty()) {
     HtmlPage page("Shares of one machine: " + workload.name + " on " + options.cost.name);
     page.add_table(table);
+    page.add_table(fluid_table(experiment));
     TRY(write_file(command.html_path, page.text()));
   }
   if (command.as_json) {
     print_json(share_json(experiment));
   } else {
-    std::printf("%s", table_text(table).c_str());
+    std::printf("%s\n%s", table_text(table).c_str(), table_text(fluid_table(experiment)).c_str());
   }
   return Ok{};
 }

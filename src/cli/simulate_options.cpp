@@ -12,11 +12,10 @@
 namespace millrace {
 namespace {
 
-const std::map<std::string, ArrivalKind> kArrivals = {{"trace", ArrivalKind::kTrace},
-                                                      {"constant", ArrivalKind::kConstant},
-                                                      {"poisson", ArrivalKind::kPoisson},
-                                                      {"bursts", ArrivalKind::kOnOff},
-                                                      {"at-once", ArrivalKind::kAtOnce}};
+const std::map<std::string, ArrivalKind> kArrivals = {
+    {"trace", ArrivalKind::kTrace},     {"constant", ArrivalKind::kConstant},
+    {"poisson", ArrivalKind::kPoisson}, {"day", ArrivalKind::kDay},
+    {"bursts", ArrivalKind::kOnOff},    {"at-once", ArrivalKind::kAtOnce}};
 const std::map<std::string, LengthKind> kLengths = {{"trace", LengthKind::kTrace},
                                                     {"fixed", LengthKind::kFixed},
                                                     {"uniform", LengthKind::kUniform},
@@ -30,7 +29,7 @@ void add_workload_options(CLI::App& command, SimulateOptions& options) {
   command.add_option("trace,--trace", options.trace_path, "The trace to replay")->type_name("FILE");
   command.add_option("--arrivals", workload.arrivals.kind, "When requests come")
       ->transform(CLI::CheckedTransformer(kArrivals).description(""))
-      ->type_name("trace|constant|poisson|bursts|at-once")
+      ->type_name("trace|constant|poisson|day|bursts|at-once")
       ->default_str("trace");
   command.add_option("--rate", options.rate, "Requests per second; of a trace, its own")
       ->check(CLI::PositiveNumber);
@@ -43,6 +42,16 @@ void add_workload_options(CLI::App& command, SimulateOptions& options) {
       ->capture_default_str();
   command.add_option("--burst-off", options.off_seconds, "Mean seconds between bursts")
       ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command
+      .add_option("--day", options.day_seconds,
+                  "Seconds of a day; each class has its rush at another time of it")
+      ->check(CLI::Range(0.001, 1e9))
+      ->capture_default_str();
+  command
+      .add_option("--swing", workload.arrivals.swing,
+                  "How much more than the mean the rush is, and less the quiet")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command.add_option("--requests", options.num_requests,
                      "How many; more than the trace has go round it again");
@@ -78,7 +87,17 @@ void add_machine_options(CLI::App& command, SimulateOptions& options) {
   command.add_option("--cache-tokens", options.cache_tokens,
                      "Tokens in each machine's KV cache; the cost model's own without it");
   command.add_option("--policy", options.policy, "How classes share a machine")
-      ->check(CLI::IsMember({"ours", "fcfs", "strict-priority", "static-split"}))
+      ->check(CLI::IsMember({"ours", "controlled", "fcfs", "strict-priority", "static-split"}))
+      ->capture_default_str();
+  command
+      .add_option("--shares", options.shares, "Of the classes interactive and background, as 70,30")
+      ->delimiter(',')
+      ->expected(2)
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option("--control-interval", options.control_interval_seconds,
+                  "Seconds between moves of the share controller (--policy controlled)")
+      ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
   command.add_option("--replicas", options.simulation.router.num_replicas, "Machines")
       ->check(CLI::Range(1, 4096))
@@ -101,6 +120,20 @@ void add_machine_options(CLI::App& command, SimulateOptions& options) {
                   "Requests of a class that wait on a machine; more are refused")
       ->check(CLI::PositiveNumber);
   command
+      .add_option("--queue-tokens", options.queue_tokens_max,
+                  "Tokens of prompts of a class that wait; more are refused")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option("--queue-wait", options.queue_wait_seconds,
+                  "Seconds: who would wait longer is refused; by class as 5,60, or one for all")
+      ->delimiter(',')
+      ->check(CLI::Range(0.001, 1e9));
+  command
+      .add_option("--deadline", options.deadline_seconds,
+                  "Seconds after which a request is given up; by class, or one for all")
+      ->delimiter(',')
+      ->check(CLI::Range(0.001, 1e9));
+  command
       .add_option("--waiting", scheduler.num_requests_max,
                   "Requests on a machine, waiting and running; more are refused")
       ->capture_default_str();
@@ -108,6 +141,11 @@ void add_machine_options(CLI::App& command, SimulateOptions& options) {
 
 Duration duration_of(double value_seconds) {
   return Duration(static_cast<std::int64_t>(std::min(value_seconds, 9e9) * 1e9));
+}
+
+std::optional<Duration> duration_of_class(const std::vector<double>& values, std::size_t at) {
+  if (values.empty()) return std::nullopt;
+  return duration_of(values[std::min(at, values.size() - 1)]);
 }
 
 }  // namespace
@@ -120,10 +158,15 @@ void add_simulate_options(CLI::App& command, SimulateOptions& options) {
 Result<SimulationOptions> simulation_options(const SimulateOptions& options) {
   SimulationOptions simulation = options.simulation;
   simulation.policy = TRY(find_policy(options.policy));
-  for (ServiceClass& one : simulation.scheduler.classes) {
-    one.queued_requests_max = options.queue_max.value_or(SIZE_MAX);
-    one.queued_tokens_max = SIZE_MAX;
+  std::vector<ServiceClass>& classes = simulation.scheduler.classes;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    classes[i].queued_requests_max = options.queue_max.value_or(SIZE_MAX);
+    classes[i].queued_tokens_max = options.queue_tokens_max.value_or(SIZE_MAX);
+    classes[i].queue_wait_max = duration_of_class(options.queue_wait_seconds, i);
+    simulation.deadlines[i] = duration_of_class(options.deadline_seconds, i);
+    if (!options.shares.empty()) classes[i].share = options.shares[i];
   }
+  simulation.scheduler.controller = {.interval = duration_of(options.control_interval_seconds)};
   if (!options.reuses_prefixes) simulation.scheduler.prefix_reuse = PrefixReuse::kOff;
   simulation.cost = file_exists(options.cost_model)
                         ? TRY(read_step_cost(options.cost_model))
@@ -151,6 +194,7 @@ Result<Trace> simulated_workload(const SimulateOptions& options,
   spec.arrivals.rate = options.rate;
   spec.arrivals.on_mean = duration_of(options.on_seconds);
   spec.arrivals.off_mean = duration_of(options.off_seconds);
+  spec.arrivals.day = duration_of(options.day_seconds);
   spec.num_requests = options.num_requests;
   if (options.first_seconds) spec.first = duration_of(*options.first_seconds);
   Trace source;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "simulate/simulation.h"
@@ -25,12 +26,18 @@ struct SimulateOptions {
   std::optional<double> first_seconds;
   double on_seconds = 30;
   double off_seconds = 30;
+  double day_seconds = 86'400;
 
   std::string cost_model = "h200-llama-3.1-8b";
   std::optional<std::uint64_t> cache_tokens;
   std::string policy = "ours";
   bool reuses_prefixes = true;
-  std::optional<std::size_t> queue_max;  // of each class
+  std::optional<std::size_t> queue_max;         // of each class
+  std::optional<std::size_t> queue_tokens_max;  // of each class
+  std::vector<double> queue_wait_seconds;       // by class; the last holds for the rest
+  std::vector<double> deadline_seconds;         // by class; the last holds for the rest
+  std::vector<double> shares;                   // by class
+  double control_interval_seconds = 1;
   SimulationOptions simulation;
 };
 

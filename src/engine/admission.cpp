@@ -88,9 +88,7 @@ Duration Admission::wait(ClassId id) const {
 }
 
 Duration Admission::retry_after(ClassId id) const {
-  constexpr Duration kMin = std::chrono::seconds(1);
-  constexpr Duration kMax = std::chrono::seconds(60);
-  return std::clamp(wait(id) / 2, kMin, kMax);
+  return std::clamp(wait(id) / 2, kRetryAfterMin, kRetryAfterMax);
 }
 
 std::size_t Admission::num_requests(ClassId id) const {

@@ -15,6 +15,9 @@
 
 namespace millrace {
 
+inline constexpr Duration kRetryAfterMin = std::chrono::seconds(1);
+inline constexpr Duration kRetryAfterMax = std::chrono::seconds(60);
+
 // Counts who waits to run for the first time, in requests and in tokens of their prompts, and
 // foretells how long that takes from the pace at which prompts of the class began to run lately.
 // Any thread may enter; whoever entered leaves once, when it runs or ends.
@@ -32,7 +35,8 @@ class Admission {
 
   // How long a request that comes now would wait; 0 while the pace is not known.
   Duration wait(ClassId id) const;
-  // When a refused client may try again: when half of what waits has started, 1 s to 60 s.
+  // When a refused client may try again: when half of what waits has started, kRetryAfterMin to
+  // kRetryAfterMax.
   Duration retry_after(ClassId id) const;
   std::size_t num_requests(ClassId id) const;
   std::size_t num_tokens(ClassId id) const;

@@ -93,6 +93,7 @@ class Scheduler {
 
   // Shares from here on, as parts of all.
   void set_share_parts(std::span<const double> parts) { shares_.set_parts(parts); }
+  double share_part(ClassId id) const { return shares_.part(id); }
   // Starts from what was learned before.
   void set_cost_model(const CostModel& model) { cost_model_ = model; }
 

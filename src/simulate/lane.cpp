@@ -34,9 +34,10 @@ Lane::Lane(const LaneOptions& options, const StepCost& cost, SimulationResult& r
       pool_(options.num_blocks),
       admission_(options.scheduler.classes),
       scheduler_(options.scheduler, pool_),
+      queues_(options.scheduler.classes.size()),
       step_result_(options.scheduler.num_sequences_max) {}
 
-RequestFate Lane::refusal(const TraceRequest& request) {
+RequestFate Lane::refusal(const TraceRequest& request, std::size_t number) {
   const std::size_t num_tokens =
       std::size_t{request.num_prompt} + std::size_t{request.num_output} - 1;
   const ClassId id = class_of(request.class_index);
@@ -46,21 +47,54 @@ RequestFate Lane::refusal(const TraceRequest& request) {
       std::min(num_blocks_max, options_.num_blocks)) {
     return RequestFate::kTooLarge;
   }
-  if (scheduler_.num_live() == options_.scheduler.num_requests_max ||
-      !admission_.try_enter(id, request.num_prompt, std::nullopt).ok()) {
-    return RequestFate::kQueueFull;
+  const Duration wait = admission_.wait(id);
+  result_.outcomes[number].foretold = wait;
+  const std::optional<Duration> time_left = options_.deadlines[request.class_index];
+  if (scheduler_.num_live() < options_.scheduler.num_requests_max &&
+      admission_.try_enter(id, request.num_prompt, time_left).ok()) {
+    return RequestFate::kUnfinished;
   }
-  return RequestFate::kUnfinished;
+  note_refusal(request, number);
+  const std::optional<Duration> wait_max = options_.scheduler.classes[id.index].queue_wait_max;
+  const bool is_long = (wait_max && wait > *wait_max) || (time_left && wait > *time_left);
+  return is_long ? RequestFate::kWaitTooLong : RequestFate::kQueueFull;
+}
+
+void Lane::note_refusal(const TraceRequest& request, std::size_t number) {
+  const ClassId id = class_of(request.class_index);
+  ClassQueue& queue = queues_[id.index];
+  queue.refusals.push(
+      {queue.num_tokens_left + admission_.num_tokens(id) / 2, result_.refusals.size()});
+  result_.refusals.push_back(
+      {.number = number, .retry_after = admission_.retry_after(id), .half_started = {}});
+}
+
+// It started, or ended before that.
+void Lane::leave_queue(RequestOutcome& outcome, Duration now) {
+  const ClassId id = class_of(outcome.class_index);
+  num_uncomputed_ -= outcome.num_prompt;
+  --unstarted_[outcome.class_index];
+  admission_.leave(id, outcome.num_prompt);
+  ClassQueue& queue = queues_[id.index];
+  queue.num_tokens_left += outcome.num_prompt;
+  while (!queue.refusals.empty() && queue.refusals.top().until_tokens <= queue.num_tokens_left) {
+    Refusal& refusal = result_.refusals[queue.refusals.top().index];
+    refusal.half_started = now - result_.outcomes[refusal.number].arrival;
+    queue.refusals.pop();
+  }
 }
 
 RequestFate Lane::submit(const Trace& trace, const TraceRequest& request, std::size_t number) {
-  const RequestFate fate = refusal(request);
+  const RequestFate fate = refusal(request, number);
   if (fate != RequestFate::kUnfinished) return fate;
   Request asked;
   asked.id = RequestId{number};
   fill_prompt(trace, request, number, asked.prompt);
   asked.max_tokens = request.num_output;
   asked.service_class = class_of(request.class_index);
+  if (const auto deadline = options_.deadlines[request.class_index]) {
+    asked.deadline = TimePoint(request.arrival + *deadline);
+  }
   num_uncomputed_ += request.num_prompt;
   ++unstarted_[request.class_index];
   scheduler_.submit(std::make_unique<Sequence>(std::move(asked), options_.scheduler.block_tokens,
@@ -83,11 +117,12 @@ void Lane::begin_step(Duration now, std::size_t num_classes) {
   busy_until_ = now + Duration(std::max<std::int64_t>(1, std::llround(step_seconds * 1e9)));
   is_busy_ = true;
   StepWork step;
-  count_chunks(plan, num_classes, step);
+  count_chunks(plan, now, num_classes, step);
   count_step(plan, now, step);
 }
 
-void Lane::count_chunks(const StepPlan& plan, std::size_t num_classes, StepWork& step) {
+void Lane::count_chunks(const StepPlan& plan, Duration now, std::size_t num_classes,
+                        StepWork& step) {
   step.is_backlogged = num_classes > 1;
   for (std::size_t i = 0; i < num_classes; ++i) {
     step.is_backlogged = step.is_backlogged && unstarted_[i] > 0;
@@ -97,10 +132,9 @@ void Lane::count_chunks(const StepPlan& plan, std::size_t num_classes, StepWork&
     step.by_class[outcome.class_index] += work_of(chunk);
     if (outcome.has_started) continue;
     outcome.has_started = true;
+    outcome.started = now;
     outcome.num_cached = static_cast<std::uint32_t>(chunk.num_computed);
-    num_uncomputed_ -= outcome.num_prompt;
-    --unstarted_[outcome.class_index];
-    admission_.leave(class_of(outcome.class_index), outcome.num_prompt);
+    leave_queue(outcome, now);
   }
 }
 
@@ -129,6 +163,18 @@ void Lane::count_step(const StepPlan& plan, Duration now, const StepWork& step) 
   const std::size_t num_held = pool_.num_used() - scheduler_.prefix_index().num_idle();
   span.cache_fraction += static_cast<double>(num_held) / pool_.num_blocks();
   ++span.num_steps;
+  if (options_.scheduler.controller) count_shares(busy, span);
+}
+
+void Lane::count_shares(double busy_seconds, Timeline::Span& span) {
+  for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
+    const double part = scheduler_.share_part(ClassId{i});
+    ShareLog::OfClass& log = result_.shares.classes[i];
+    log.part_min = std::min(log.part_min, part);
+    log.part_max = std::max(log.part_max, part);
+    log.part_seconds += part * busy_seconds;
+    span.share[i] += part;
+  }
 }
 
 void Lane::finish_step() {
@@ -158,15 +204,19 @@ void Lane::record_finished(Duration now) {
   for (const std::unique_ptr<Sequence>& sequence : scheduler_.events().finished) {
     RequestOutcome& outcome = result_.outcomes[sequence->request.id.value];
     CHECK(sequence->finish.has_value());
-    CHECK(sequence->finish->reason == FinishReason::kLength);  // nobody cancels, nothing fails
-    outcome.fate = RequestFate::kFinished;
+    // Nobody cancels, nothing fails.
+    const bool is_late = sequence->finish->reason == FinishReason::kDeadline;
+    CHECK(is_late || sequence->finish->reason == FinishReason::kLength);
+    outcome.fate = is_late ? RequestFate::kExpired : RequestFate::kFinished;
     outcome.end = now;
+    if (!outcome.has_started) leave_queue(outcome, now);
     outcome.num_output = static_cast<std::uint32_t>(sequence->num_generated());
     outcome.num_preemptions = static_cast<std::uint32_t>(sequence->num_preemptions);
     ++num_finished_;
     num_output_finished_ += outcome.num_output;
     if (options_.observer != nullptr) options_.observer->on_finished(*sequence);
   }
+  if (const auto& decision = scheduler_.events().share_decision) result_.shares.add(*decision);
   scheduler_.clear_events();
 }
 

@@ -4,7 +4,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <queue>
 #include <vector>
 
 #include "engine/admission.h"
@@ -26,11 +29,15 @@ class StepObserver {
   virtual void on_finished(const Sequence& sequence) = 0;
 };
 
+// How long after its arrival a request of each class is given up; absent: never.
+using ClassDeadlines = std::array<std::optional<Duration>, kClassesMax>;
+
 struct LaneOptions {
   SchedulerOptions scheduler;
   std::uint32_t num_blocks = 0;
   double speed = 1;              // of the whole machine
   bool is_single_class = false;  // the scheduler knows one class, whatever the requests say
+  ClassDeadlines deadlines{};
   StepObserver* observer = nullptr;
 };
 
@@ -67,10 +74,24 @@ class Lane {
   ClassId class_of(std::uint32_t class_index) const {
     return ClassId{options_.is_single_class ? 0 : class_index};
   }
-  RequestFate refusal(const TraceRequest& request);
-  void count_chunks(const StepPlan& plan, std::size_t num_classes, StepWork& step);
+  RequestFate refusal(const TraceRequest& request, std::size_t number);
+  void note_refusal(const TraceRequest& request, std::size_t number);
+  void leave_queue(RequestOutcome& outcome, Duration now);
+  void count_chunks(const StepPlan& plan, Duration now, std::size_t num_classes, StepWork& step);
+  void count_shares(double busy_seconds, Timeline::Span& span);
   void count_step(const StepPlan& plan, Duration now, const StepWork& step);
   void record_finished(Duration now);
+
+  // A refusal that waits until so many tokens of its class have left the queue in all.
+  struct PendingRefusal {
+    std::uint64_t until_tokens = 0;
+    std::size_t index = 0;  // of the result's refusals
+    bool operator>(const PendingRefusal& other) const { return until_tokens > other.until_tokens; }
+  };
+  struct ClassQueue {
+    std::uint64_t num_tokens_left = 0;  // started or expired, of prompts that waited
+    std::priority_queue<PendingRefusal, std::vector<PendingRefusal>, std::greater<>> refusals;
+  };
 
   LaneOptions options_;
   const StepCost& cost_;
@@ -79,6 +100,7 @@ class Lane {
   BlockPool pool_;
   Admission admission_;
   Scheduler scheduler_;
+  std::vector<ClassQueue> queues_;
   StepResult step_result_;
   bool is_busy_ = false;
   Duration busy_since_{0};

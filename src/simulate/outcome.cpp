@@ -1,4 +1,4 @@
-// Keeps a timeline short.
+// Keeps a timeline short and the log of shares bounded.
 #include "simulate/outcome.h"
 
 #include "base/check.h"
@@ -12,9 +12,19 @@ void add(Timeline::Span& sum, const Timeline::Span& other) {
   sum.num_steps += other.num_steps;
   sum.num_waiting += other.num_waiting;
   sum.cache_fraction += other.cache_fraction;
+  for (std::size_t i = 0; i < sum.share.size(); ++i) sum.share[i] += other.share[i];
 }
 
 }  // namespace
+
+void ShareLog::add(const ShareDecision& decision) {
+  ++num_decisions;
+  if (decisions.size() < kDecisionsMax) decisions.push_back(decision);
+  const auto reason = static_cast<std::size_t>(decision.reason);
+  CHECK(reason < classes[0].num_received.size());
+  ++classes[decision.to.index].num_received[reason];
+  ++classes[decision.from.index].num_given;
+}
 
 Timeline::Span& Timeline::at(Duration time) {
   CHECK(time >= Duration{0});

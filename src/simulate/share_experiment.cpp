@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/check.h"
 #include "report/html.h"
 #include "simulate/workload.h"
 
@@ -44,6 +45,34 @@ double work_beside(const ShareExperiment& experiment, const ShareCase& one, Poli
   return one.summary.work_per_second_arriving / other->summary.work_per_second_arriving;
 }
 
+double work_of(const TraceRequest& request) {
+  return static_cast<double>(request.num_prompt) * kPromptTokenWork +
+         static_cast<double>(request.num_output) * kOutputTokenWork;
+}
+
+void add_fluid(const Trace& trace, const SimulationOptions& options, double load,
+               ShareExperiment& experiment) {
+  const std::vector<ServiceClass>& classes = options.scheduler.classes;
+  const std::vector<double> parts = share_parts(classes);
+  std::vector<double> asked(classes.size(), 0.0);
+  double work = 0;
+  for (const TraceRequest& request : trace.requests) {
+    asked[request.class_index] += work_of(request);
+    work += work_of(request);
+  }
+  const double machine = experiment.capacity * work / static_cast<double>(trace.requests.size());
+  const double whole = machine * seconds(trace.requests.back().arrival);
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const Percentiles waits = fluid_waits(trace, static_cast<std::uint32_t>(i), parts[i] * machine);
+    experiment.fluid.push_back({.class_name = classes[i].name,
+                                .load = load,
+                                .asked_part = whole > 0 ? asked[i] / whole : 0,
+                                .share_part = parts[i],
+                                .p50 = waits.p50,
+                                .p99 = waits.p99});
+  }
+}
+
 std::string seconds_text(double value) {
   return number_text(value, 3);
 }
@@ -78,6 +107,21 @@ Result<double> measure_capacity(const Trace& trace, const SimulationOptions& opt
   return static_cast<double>(most) / std::max(ends[most - 1], 1e-9);
 }
 
+Percentiles fluid_waits(const Trace& trace, std::uint32_t class_index, double work_per_second) {
+  CHECK(work_per_second > 0);
+  std::vector<double> waits;
+  double left = 0;
+  Duration last{0};
+  for (const TraceRequest& request : trace.requests) {
+    if (request.class_index != class_index) continue;
+    left = std::max(0.0, left - seconds(request.arrival - last) * work_per_second);
+    last = request.arrival;
+    waits.push_back(left / work_per_second);
+    left += work_of(request);
+  }
+  return percentiles_of(std::move(waits));
+}
+
 Result<ShareExperiment> run_share_experiment(const Trace& trace, const SimulationOptions& options,
                                              const std::vector<double>& loads) {
   ShareExperiment experiment;
@@ -87,6 +131,7 @@ Result<ShareExperiment> run_share_experiment(const Trace& trace, const Simulatio
     const Trace both = TRY(at_rate(trace, load * experiment.capacity));
     ShareCase one{.scenario = "all", .load = load, .policy = Policy::kOurs, .summary = {}};
     TRY(run_policies(both, options, one, experiment));
+    add_fluid(both, options, load, experiment);
     highest = std::max(highest, load);
   }
   for (std::size_t i = 0;
@@ -147,9 +192,57 @@ Table share_table(const ShareExperiment& experiment) {
   return table;
 }
 
+Table fluid_table(const ShareExperiment& experiment) {
+  Table table{.title =
+                  "Time to first token p99 in seconds, beside the wait of a fluid that gets "
+                  "exactly its share, nothing lent",
+              .columns = {{"class", Align::kLeft},
+                          {"load"},
+                          {"asks for %"},
+                          {"share %"},
+                          {"fluid p50"},
+                          {"fluid p99"}},
+              .rows = {}};
+  for (const Policy policy : kPolicies) table.columns.push_back({std::string(policy_name(policy))});
+  table.columns.push_back({"fcfs / ours"});
+  table.columns.push_back({"fcfs / controlled"});
+  const std::size_t num_classes =
+      experiment.cases.empty() ? 0 : experiment.cases.front().summary.classes.size();
+  for (std::size_t i = 0; i < experiment.fluid.size(); ++i) {
+    const FluidWait& one = experiment.fluid[i];
+    std::vector<std::string> row = {one.class_name,
+                                    number_text(one.load, 3),
+                                    percent_text(one.asked_part),
+                                    percent_text(one.share_part),
+                                    seconds_text(one.p50),
+                                    seconds_text(one.p99)};
+    const auto p99_of = [&](Policy policy) {
+      const ShareCase* found = same_case(
+          experiment, {.scenario = "all", .load = one.load, .policy = {}, .summary = {}}, policy);
+      return found == nullptr ? 0.0 : found->summary.classes[i % num_classes].first_token.p99;
+    };
+    for (const Policy policy : kPolicies) row.push_back(seconds_text(p99_of(policy)));
+    for (const Policy policy : {Policy::kOurs, Policy::kControlled}) {
+      const double p99 = p99_of(policy);
+      row.push_back(number_text(p99 > 0 ? p99_of(Policy::kFirstCome) / p99 : 0, 3));
+    }
+    table.add_row(std::move(row));
+  }
+  return table;
+}
+
 OrderedJson share_json(const ShareExperiment& experiment) {
   OrderedJson object = {{"capacity_requests_per_second", experiment.capacity},
-                        {"cases", OrderedJson::array()}};
+                        {"cases", OrderedJson::array()},
+                        {"fluid", OrderedJson::array()}};
+  for (const FluidWait& one : experiment.fluid) {
+    object["fluid"].push_back({{"class", one.class_name},
+                               {"load", one.load},
+                               {"asked_part", one.asked_part},
+                               {"share_part", one.share_part},
+                               {"wait_p50", one.p50},
+                               {"wait_p99", one.p99}});
+  }
   for (const ShareCase& one : experiment.cases) {
     object["cases"].push_back({{"classes", one.scenario},
                                {"load", one.load},

@@ -24,10 +24,27 @@ struct ShareCase {
   Summary summary;
 };
 
+// What a share can give at all: the class alone at its part of the machine, as a fluid that is
+// served first come, first served, while nothing is lent. A scheduler that keeps shares stays near
+// it while everybody is backlogged, whatever its order: above by what is given in whole steps,
+// below by what it leaves of outputs for later, and by what others lend.
+struct FluidWait {
+  std::string class_name;
+  double load = 0;
+  double asked_part = 0;  // of what the machine can do, by what came of the class
+  double share_part = 0;
+  double p50 = 0;  // seconds
+  double p99 = 0;
+};
+
 struct ShareExperiment {
   double capacity = 0;  // requests per second
   std::vector<ShareCase> cases;
+  std::vector<FluidWait> fluid;  // by load, then class
 };
+
+// Waits of the trace's requests of a class that gets `work_per_second`.
+Percentiles fluid_waits(const Trace& trace, std::uint32_t class_index, double work_per_second);
 
 // The trace's requests, faster or slower, at each load with all classes; and at the highest load
 // with all requests given to one class, so that the others idle. Policy of `options` is ignored.
@@ -35,6 +52,7 @@ Result<ShareExperiment> run_share_experiment(const Trace& trace, const Simulatio
                                              const std::vector<double>& loads);
 
 Table share_table(const ShareExperiment& experiment);
+Table fluid_table(const ShareExperiment& experiment);
 OrderedJson share_json(const ShareExperiment& experiment);
 
 }  // namespace millrace

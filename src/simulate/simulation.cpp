@@ -5,6 +5,7 @@
 #include <cmath>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <string>
 #include <tuple>
@@ -58,12 +59,17 @@ LaneOptions slice_of(const SimulationOptions& options, double part) {
 
 // One class for everybody, in the order of arrival: a target that leaves no slack to order by, and
 // none between tokens, as servers without classes have it.
-ServiceClass first_come_class() {
+ServiceClass first_come_class(const std::vector<ServiceClass>& classes) {
   ServiceClass all;
   all.name = "all";
   all.first_token_target = Duration{1};
-  all.queued_requests_max = SIZE_MAX;
-  all.queued_tokens_max = SIZE_MAX;
+  all.queued_requests_max = 0;
+  all.queued_tokens_max = 0;
+  for (const ServiceClass& one : classes) {
+    all.queued_requests_max +=
+        std::min(one.queued_requests_max, SIZE_MAX - all.queued_requests_max);
+    all.queued_tokens_max += std::min(one.queued_tokens_max, SIZE_MAX - all.queued_tokens_max);
+  }
   return all;
 }
 
@@ -80,8 +86,9 @@ std::vector<LaneOptions> lanes_of(const SimulationOptions& options) {
   } else {
     lanes.push_back({.scheduler = options.scheduler, .num_blocks = options.num_blocks});
   }
+  const bool is_controlled = options.policy == Policy::kControlled;
   LaneOptions& first = lanes.front();
-  if (options.policy == Policy::kFirstCome) first.scheduler.classes = {first_come_class()};
+  if (options.policy == Policy::kFirstCome) first.scheduler.classes = {first_come_class(classes)};
   if (options.policy == Policy::kStrictPriority) {
     double share = 1;
     for (ServiceClass& one : first.scheduler.classes) {
@@ -91,6 +98,10 @@ std::vector<LaneOptions> lanes_of(const SimulationOptions& options) {
   }
   for (LaneOptions& lane : lanes) {
     lane.observer = options.observer;
+    lane.deadlines = options.deadlines;
+    std::optional<ShareControllerOptions>& controller = lane.scheduler.controller;
+    if (is_controlled && !controller) controller.emplace();
+    if (!is_controlled) controller.reset();
     lane.is_single_class = lane.scheduler.classes.size() == 1;
   }
   return lanes;
@@ -201,6 +212,8 @@ std::string_view policy_name(Policy policy) {
   switch (policy) {
     case Policy::kOurs:
       return "ours";
+    case Policy::kControlled:
+      return "controlled";
     case Policy::kFirstCome:
       return "fcfs";
     case Policy::kStrictPriority:

@@ -18,22 +18,25 @@ namespace millrace {
 // How classes share a replica.
 enum class Policy : std::uint8_t {
   kOurs,            // shares of the scheduler's own classes, with lending
+  kControlled,      // the same, and the share controller moves them
   kFirstCome,       // one class for all
   kStrictPriority,  // the first class before the second, and so on
   kStaticSplit,     // each class has a slice of the machine: speed, cache, sequences; no lending
 };
 
-// "ours", "fcfs", "strict-priority", "static-split".
+// "ours", "controlled", "fcfs", "strict-priority", "static-split".
 std::string_view policy_name(Policy policy);
 Result<Policy> find_policy(std::string_view name);
 inline constexpr Policy kPolicies[] = {Policy::kFirstCome, Policy::kStrictPriority,
-                                       Policy::kStaticSplit, Policy::kOurs};
+                                       Policy::kStaticSplit, Policy::kOurs, Policy::kControlled};
 
 struct SimulationOptions {
   Policy policy = Policy::kOurs;
-  SchedulerOptions scheduler;    // of each replica, with the classes of the requests
+  // Of each replica, with the classes of the requests; its controller is that of kControlled.
+  SchedulerOptions scheduler;
   std::uint32_t num_blocks = 0;  // of each replica
   StepCost cost;
+  ClassDeadlines deadlines{};
   RouterOptions router;              // num_replicas is that of the simulation
   StepObserver* observer = nullptr;  // of all replicas
 };

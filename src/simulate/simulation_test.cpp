@@ -336,15 +336,103 @@ TEST(ShareExperiment, PrintsEveryPolicyAtEveryLoad) {
   bursts.on_mean = bursts.off_mean = std::chrono::milliseconds(300);
   const Trace trace = drawn(800, bursts);
   const ShareExperiment experiment = MUST(run_share_experiment(trace, options, {1.3, 0.7}));
-  // Two loads and each class alone, four policies each.
-  EXPECT_EQ(experiment.cases.size(), 16u);
-  EXPECT_EQ(share_table(experiment).rows.size(), 16u);
+  // Two loads and each class alone, five policies each.
+  EXPECT_EQ(experiment.cases.size(), 20u);
+  EXPECT_EQ(share_table(experiment).rows.size(), 20u);
+  EXPECT_EQ(fluid_table(experiment).rows.size(), 4u);
   for (const ShareCase& one : experiment.cases) {
     EXPECT_EQ(one.summary.all.num_finished + one.summary.all.num_too_large, trace.requests.size());
     // The machine keeps up below its capacity; above, work is left when the last has come.
     if (one.policy == Policy::kFirstCome && one.scenario == "all") {
       EXPECT_EQ(one.summary.end_seconds > 1.15 * one.summary.last_arrival_seconds, one.load > 1);
     }
+  }
+}
+
+TEST(ShareExperiment, AFluidWaitsForWhatCameBefore) {
+  Trace trace;
+  // 100 of work each, the other class's left out, at 50 per second.
+  trace.requests = {
+      {.arrival = std::chrono::seconds(0), .num_prompt = 80, .num_output = 10},
+      {.arrival = std::chrono::seconds(0), .num_prompt = 999, .num_output = 1, .class_index = 1},
+      {.arrival = std::chrono::seconds(1), .num_prompt = 80, .num_output = 10},
+      {.arrival = std::chrono::seconds(9), .num_prompt = 80, .num_output = 10}};
+  const Percentiles waits = fluid_waits(trace, 0, 50);
+  EXPECT_EQ(waits.count, 3u);
+  EXPECT_DOUBLE_EQ(waits.max, 1);  // the second one, for half of the first
+  EXPECT_DOUBLE_EQ(waits.p50, 0);
+}
+
+// Both classes have their rush once a day, half a day apart, of more than their shares' work.
+Trace shifting_day() {
+  ArrivalSpec day{.kind = ArrivalKind::kDay, .rate = 330};
+  day.day = std::chrono::seconds(60);
+  day.swing = 0.95;
+  return drawn(40'000, day);
+}
+
+TEST(Simulate, TheControllerFollowsLoadThatShiftsBetweenClasses) {
+  SimulationOptions options = small_machine();
+  options.policy = Policy::kControlled;
+  const Trace trace = shifting_day();
+  const SimulationResult result = MUST(simulate(trace, options));
+  const Summary summary = summarise(result, trace, options);
+  ASSERT_EQ(summary.shares.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const ServiceClass& one = options.scheduler.classes[i];
+    EXPECT_GE(summary.shares[i].part_min, one.share_min - 1e-9);
+    EXPECT_LE(summary.shares[i].part_max, one.share_max + 1e-9);
+    EXPECT_GT(summary.shares[i].num_given, 0u);
+    EXPECT_GT(summary.shares[i].part_max, summary.shares[i].part_min + 0.05);
+  }
+  ASSERT_FALSE(summary.decisions.empty());
+  EXPECT_THAT(summary.decisions.front(), HasSubstr("moved 0.05 of all from background"));
+  // Every share that was ever dealt lies within the bounds, and all of them add up.
+  for (const ShareDecision& decision : result.shares.decisions) {
+    EXPECT_NEAR(decision.parts[0] + decision.parts[1], 1.0, 1e-9);
+  }
+  // What the controller is for: the class whose target is short waits less.
+  options.policy = Policy::kOurs;
+  const Summary fixed = summarise(MUST(simulate(trace, options)), trace, options);
+  EXPECT_TRUE(fixed.shares.empty());
+  EXPECT_LT(summary.classes[0].first_token.p99, fixed.classes[0].first_token.p99 / 2);
+}
+
+TEST(Simulate, ADeadlineEndsWhatIsLateAndEverythingIsAccounted) {
+  SimulationOptions options = small_machine();
+  options.deadlines = {std::chrono::milliseconds(400), std::chrono::seconds(2)};
+  const Trace trace = drawn(6000, {.kind = ArrivalKind::kPoisson, .rate = 600});
+  const SimulationResult result = MUST(simulate(trace, options));
+  const Summary summary = summarise(result, trace, options);
+  EXPECT_GT(summary.all.num_expired, 0u);
+  EXPECT_GT(summary.all.num_wait_too_long, 0u);
+  EXPECT_EQ(summary.all.num_finished + summary.all.num_expired + summary.all.num_wait_too_long +
+                summary.all.num_too_large,
+            trace.requests.size());
+  for (const RequestOutcome& outcome : result.outcomes) {
+    if (outcome.fate != RequestFate::kFinished) continue;
+    // Ends are judged between steps, so at most one step late.
+    EXPECT_LE(outcome.end - outcome.arrival,
+              *options.deadlines[outcome.class_index] + std::chrono::milliseconds(3));
+  }
+}
+
+// Who is refused is told when half of the queue will have started; who enters waits as foretold.
+TEST(Simulate, WaitsAreForetoldWithinTwiceWhenOverloaded) {
+  SimulationOptions options = small_machine();
+  options.scheduler.classes[0].queue_wait_max = std::chrono::seconds(5);
+  options.scheduler.classes[1].queued_requests_max = 150;
+  const Trace trace = drawn(8000, {.kind = ArrivalKind::kPoisson, .rate = 600});
+  const Summary summary = summarise(MUST(simulate(trace, options)), trace, options);
+  EXPECT_GT(summary.classes[0].num_wait_too_long, 300u);
+  EXPECT_EQ(summary.classes[0].num_queue_full, 0u);
+  EXPECT_GT(summary.classes[1].num_queue_full, 500u);
+  EXPECT_EQ(summary.classes[1].num_wait_too_long, 0u);
+  for (const ClassSummary& one : summary.classes) {
+    EXPECT_GT(one.wait_foretold.count, 100u) << one.name;
+    EXPECT_GT(one.wait_foretold.within_twice, 0.9) << one.name;
+    EXPECT_GT(one.retry_foretold.count, 100u) << one.name;
+    EXPECT_GT(one.retry_foretold.within_twice, 0.9) << one.name;
   }
 }
 

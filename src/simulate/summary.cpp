@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "report/html.h"
 #include "simulate/workload.h"
 
 namespace millrace {
@@ -15,10 +16,22 @@ double ratio(double part, double whole) {
   return whole > 0 ? part / whole : 0;
 }
 
+// By nearest rank; at least one value.
+double at_quantile(const std::vector<double>& rising, double quantile) {
+  const double rank = std::ceil(quantile * static_cast<double>(rising.size()));
+  return rising[static_cast<std::size_t>(std::max(1.0, rank)) - 1];
+}
+
+constexpr Duration kForetoldMin = std::chrono::seconds(1);
+constexpr double kWaitedMin = 1e-3;  // so that a ratio is a number
+constexpr std::size_t kDecisionsShown = 20;
+
 struct Samples {
   std::vector<double> first_token;
   std::vector<double> per_token;
   std::vector<double> whole;
+  std::vector<double> wait_foretold;
+  std::vector<double> retry_foretold;
 };
 
 bool is_good(const RequestOutcome& outcome, double per_token, const ServiceClass& target) {
@@ -31,7 +44,13 @@ void add_outcome(const RequestOutcome& outcome, const ServiceClass& target, Clas
   ++summary.num_requests;
   if (outcome.fate == RequestFate::kTooLarge) ++summary.num_too_large;
   if (outcome.fate == RequestFate::kQueueFull) ++summary.num_queue_full;
+  if (outcome.fate == RequestFate::kWaitTooLong) ++summary.num_wait_too_long;
+  if (outcome.fate == RequestFate::kExpired) ++summary.num_expired;
   if (outcome.fate == RequestFate::kUnfinished) ++summary.num_unfinished;
+  if (outcome.has_started && outcome.foretold >= kForetoldMin) {
+    const double waited = seconds(outcome.started - outcome.arrival);
+    samples.wait_foretold.push_back(seconds(outcome.foretold) / std::max(waited, kWaitedMin));
+  }
   if (outcome.fate != RequestFate::kFinished) return;
   ++summary.num_finished;
   samples.first_token.push_back(seconds(outcome.first_token - outcome.arrival));
@@ -48,6 +67,8 @@ void set_percentiles(ClassSummary& summary, Samples samples) {
   summary.first_token = percentiles_of(std::move(samples.first_token));
   summary.per_token = percentiles_of(std::move(samples.per_token));
   summary.whole = percentiles_of(std::move(samples.whole));
+  summary.wait_foretold = spread_of(std::move(samples.wait_foretold));
+  summary.retry_foretold = spread_of(std::move(samples.retry_foretold));
 }
 
 void set_rates(const SimulationResult& result, Summary& summary) {
@@ -104,16 +125,48 @@ void set_totals(const SimulationResult& result, Summary& summary) {
   summary.all.work_part_backlogged = sum(totals.work_backlogged) > 0 ? 1 : 0;
 }
 
+void set_shares(const SimulationResult& result, const SimulationOptions& options,
+                Summary& summary) {
+  if (options.policy != Policy::kControlled) return;
+  const std::vector<ServiceClass>& classes = options.scheduler.classes;
+  const std::vector<double> configured = share_parts(classes);
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const ShareLog::OfClass& log = result.shares.classes[i];
+    summary.shares.push_back({.num_received = log.num_received,
+                              .num_given = log.num_given,
+                              .configured = configured[i],
+                              .part_min = std::min(log.part_min, log.part_max),
+                              .part_mean = ratio(log.part_seconds, result.totals.busy_seconds),
+                              .part_max = log.part_max});
+  }
+  for (const ShareDecision& decision : result.shares.decisions) {
+    if (summary.decisions.size() == kDecisionsShown) break;
+    const double at = seconds(decision.at.time_since_epoch());
+    summary.decisions.push_back("at " + number_text(at, 4) + " s " + describe(decision, classes));
+  }
+}
+
 }  // namespace
+
+Spread spread_of(std::vector<double> values) {
+  Spread result;
+  if (values.empty()) return result;
+  std::sort(values.begin(), values.end());
+  result.count = values.size();
+  result.p10 = at_quantile(values, 0.10);
+  result.p50 = at_quantile(values, 0.50);
+  result.p90 = at_quantile(values, 0.90);
+  const auto num_within = std::count_if(values.begin(), values.end(),
+                                        [](double value) { return value >= 0.5 && value <= 2; });
+  result.within_twice = ratio(static_cast<double>(num_within), static_cast<double>(values.size()));
+  return result;
+}
 
 Percentiles percentiles_of(std::vector<double> values) {
   Percentiles result;
   if (values.empty()) return result;
   std::sort(values.begin(), values.end());
-  const auto at = [&](double quantile) {
-    const double rank = std::ceil(quantile * static_cast<double>(values.size()));
-    return values[static_cast<std::size_t>(std::max(1.0, rank)) - 1];
-  };
+  const auto at = [&](double quantile) { return at_quantile(values, quantile); };
   result.count = values.size();
   result.mean =
       std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -138,6 +191,15 @@ Summary summarise(const SimulationResult& result, const Trace& trace,
                 samples[outcome.class_index]);
     add_outcome(outcome, target, summary.all, all);
   }
+  for (const Refusal& refusal : result.refusals) {
+    const bool is_between =
+        refusal.retry_after > kRetryAfterMin && refusal.retry_after < kRetryAfterMax;
+    if (!is_between || !refusal.half_started) continue;
+    const double came = std::max(seconds(*refusal.half_started), kWaitedMin);
+    const double foretold = seconds(refusal.retry_after) / came;
+    samples[result.outcomes[refusal.number].class_index].retry_foretold.push_back(foretold);
+    all.retry_foretold.push_back(foretold);
+  }
   for (std::size_t i = 0; i < samples.size(); ++i) {
     summary.classes[i].name = options.scheduler.classes[i].name;
     set_percentiles(summary.classes[i], std::move(samples[i]));
@@ -146,6 +208,7 @@ Summary summarise(const SimulationResult& result, const Trace& trace,
   set_percentiles(summary.all, std::move(all));
   set_totals(result, summary);
   set_rates(result, summary);
+  set_shares(result, options, summary);
   double num_prompt = 0;
   for (const TraceRequest& request : trace.requests) num_prompt += request.num_prompt;
   const auto reusable = static_cast<double>(reusable_tokens(trace, options.scheduler.block_tokens));

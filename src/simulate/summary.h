@@ -1,6 +1,7 @@
 // The figures of a run: latencies by class, goodput, throughput, utilisation, cache hits, shares.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,24 +27,50 @@ struct Percentiles {
 };
 Percentiles percentiles_of(std::vector<double> values);
 
+// What was foretold over what came; by nearest rank, all 0 when there is no value.
+struct Spread {
+  std::size_t count = 0;
+  double p10 = 0;
+  double p50 = 0;
+  double p90 = 0;
+  double within_twice = 0;  // part of the values from a half to 2
+};
+Spread spread_of(std::vector<double> values);
+
 struct ClassSummary {
   std::string name;
   std::size_t num_requests = 0;
   std::size_t num_finished = 0;
   std::size_t num_too_large = 0;
   std::size_t num_queue_full = 0;
+  std::size_t num_wait_too_long = 0;
+  std::size_t num_expired = 0;
   std::size_t num_unfinished = 0;
   std::size_t num_good = 0;  // finished within the targets of their class
   Percentiles first_token;   // from arrival to the first token
   Percentiles per_token;     // mean distance of a request's further tokens; of those with two
   Percentiles whole;         // from arrival to the last token
-  double work_part = 0;      // of all work
+  // Waits of a second or more for the start, and times to come back between Admission's limits.
+  Spread wait_foretold;
+  Spread retry_foretold;
+  double work_part = 0;             // of all work
   double work_part_backlogged = 0;  // of the work while every class had requests waiting
 };
 
 struct Summary {
   std::vector<ClassSummary> classes;
   ClassSummary all;
+  // What the share controller did; by class; empty without one.
+  struct ControlledShare {
+    std::array<std::uint64_t, 3> num_received{};  // by ShareReason
+    std::uint64_t num_given = 0;
+    double configured = 0;
+    double part_min = 0;
+    double part_mean = 0;  // while the machine was busy
+    double part_max = 0;
+  };
+  std::vector<ControlledShare> shares;
+  std::vector<std::string> decisions;  // the first few, in words
   std::uint32_t num_replicas = 1;
   double end_seconds = 0;           // of the last step
   double last_arrival_seconds = 0;  // "arriving": until here

@@ -30,17 +30,29 @@ OrderedJson percentiles_json(const Percentiles& values) {
           {"p95", values.p95},   {"p99", values.p99}, {"max", values.max}};
 }
 
+OrderedJson spread_json(const Spread& values) {
+  return {{"count", values.count},
+          {"p10", values.p10},
+          {"p50", values.p50},
+          {"p90", values.p90},
+          {"within_twice", values.within_twice}};
+}
+
 OrderedJson class_json(const ClassSummary& summary) {
   return {{"class", summary.name},
           {"requests", summary.num_requests},
           {"finished", summary.num_finished},
           {"too_large", summary.num_too_large},
           {"queue_full", summary.num_queue_full},
+          {"wait_too_long", summary.num_wait_too_long},
+          {"expired", summary.num_expired},
           {"unfinished", summary.num_unfinished},
           {"within_targets", summary.num_good},
           {"first_token_seconds", percentiles_json(summary.first_token)},
           {"per_token_seconds", percentiles_json(summary.per_token)},
           {"whole_seconds", percentiles_json(summary.whole)},
+          {"wait_foretold_over_measured", spread_json(summary.wait_foretold)},
+          {"retry_after_over_measured", spread_json(summary.retry_foretold)},
           {"work_part", summary.work_part},
           {"work_part_while_all_backlogged", summary.work_part_backlogged}};
 }
@@ -63,7 +75,9 @@ Table class_table(const Summary& summary) {
                           {"requests"},
                           {"finished"},
                           {"too large"},
-                          {"refused"},
+                          {"queue full"},
+                          {"wait too long"},
+                          {"expired"},
                           {"in target"},
                           {"work"},
                           {"work, all backlogged"}},
@@ -77,7 +91,54 @@ Table class_table(const Summary& summary) {
                                                      static_cast<double>(one->num_requests);
     table.add_row({one->name, std::to_string(one->num_requests), std::to_string(one->num_finished),
                    std::to_string(one->num_too_large), std::to_string(one->num_queue_full),
+                   std::to_string(one->num_wait_too_long), std::to_string(one->num_expired),
                    percent(good), percent(one->work_part), percent(one->work_part_backlogged)});
+  }
+  return table;
+}
+
+// How well waits and times to come back were foretold, for those classes that had any.
+Table foretold_table(const Summary& summary) {
+  Table table{.title = "Foretold over measured, of a second or more",
+              .columns = {{"class", Align::kLeft},
+                          {"of", Align::kLeft},
+                          {"count"},
+                          {"p10"},
+                          {"p50"},
+                          {"p90"},
+                          {"within twice"}},
+              .rows = {}};
+  const auto add = [&](const std::string& name, const char* what, const Spread& values) {
+    if (values.count == 0) return;
+    table.add_row({name, what, std::to_string(values.count), number_text(values.p10, 3),
+                   number_text(values.p50, 3), number_text(values.p90, 3),
+                   percent(values.within_twice)});
+  };
+  for (const ClassSummary& one : summary.classes) {
+    add(one.name, "wait to start", one.wait_foretold);
+    add(one.name, "come back when half has started", one.retry_foretold);
+  }
+  return table;
+}
+
+Table controller_table(const Summary& summary) {
+  Table table{.title = "Share controller",
+              .columns = {{"class", Align::kLeft},
+                          {"configured"},
+                          {"least"},
+                          {"mean"},
+                          {"most"},
+                          {"got, late"},
+                          {"got, queue"},
+                          {"got, calm"},
+                          {"gave"}},
+              .rows = {}};
+  for (std::size_t i = 0; i < summary.shares.size(); ++i) {
+    const Summary::ControlledShare& one = summary.shares[i];
+    table.add_row({summary.classes[i].name, percent(one.configured), percent(one.part_min),
+                   percent(one.part_mean), percent(one.part_max),
+                   std::to_string(one.num_received[0]), std::to_string(one.num_received[1]),
+                   std::to_string(one.num_received[2]), std::to_string(one.num_given)});
   }
   return table;
 }
@@ -218,6 +279,20 @@ OrderedJson summary_json(const Summary& summary) {
       {"classes", OrderedJson::array()},
   };
   for (const ClassSummary& one : summary.classes) object["classes"].push_back(class_json(one));
+  if (summary.shares.empty()) return object;
+  object["controller"] = {{"shares", OrderedJson::array()}, {"first_decisions", summary.decisions}};
+  for (std::size_t i = 0; i < summary.shares.size(); ++i) {
+    const Summary::ControlledShare& one = summary.shares[i];
+    object["controller"]["shares"].push_back({{"class", summary.classes[i].name},
+                                              {"configured", one.configured},
+                                              {"least", one.part_min},
+                                              {"mean", one.part_mean},
+                                              {"most", one.part_max},
+                                              {"received_late", one.num_received[0]},
+                                              {"received_queue", one.num_received[1]},
+                                              {"received_calm", one.num_received[2]},
+                                              {"given", one.num_given}});
+  }
   return object;
 }
 
@@ -234,12 +309,30 @@ std::vector<Table> summary_tables(const Summary& summary) {
                 .rows = {}};
   for (const ClassSummary& one : summary.classes) add_latency_rows(one, latency);
   if (summary.classes.size() > 1) add_latency_rows(summary.all, latency);
-  return {std::move(latency), class_table(summary), machine_table(summary)};
+  std::vector<Table> tables = {std::move(latency), class_table(summary)};
+  Table foretold = foretold_table(summary);
+  if (!foretold.rows.empty()) tables.push_back(std::move(foretold));
+  if (!summary.shares.empty()) tables.push_back(controller_table(summary));
+  tables.push_back(machine_table(summary));
+  return tables;
 }
 
 void add_to_page(HtmlPage& page, const SimulationResult& result, const Summary& summary) {
   for (const Table& table : summary_tables(summary)) page.add_table(table);
   add_plots(page, result, summary);
+  if (summary.shares.empty()) return;
+  LinePlot shares{.title = "Share of each class",
+                  .x_label = "simulated seconds",
+                  .y_label = "part",
+                  .lines = Lines::kSteps,
+                  .series = {}};
+  for (std::size_t i = 0; i < summary.shares.size(); ++i) {
+    shares.series.push_back(
+        over_time(summary.classes[i].name, result.timeline,
+                  [i](const Timeline::Span& span) { return per_step(span.share[i], span); }));
+  }
+  page.add_plot(shares);
+  for (const std::string& decision : summary.decisions) page.add_paragraph(decision);
 }
 
 }  // namespace millrace

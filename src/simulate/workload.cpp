@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <string>
 #include <unordered_set>
 
@@ -28,9 +29,9 @@ Error wrong(const std::string& what) {
 }
 
 Status check_spec(const WorkloadSpec& spec, const Trace& source) {
-  const bool needs_rate = spec.arrivals.kind == ArrivalKind::kConstant ||
-                          spec.arrivals.kind == ArrivalKind::kPoisson ||
-                          spec.arrivals.kind == ArrivalKind::kOnOff;
+  const bool needs_rate =
+      spec.arrivals.kind == ArrivalKind::kConstant || spec.arrivals.kind == ArrivalKind::kPoisson ||
+      spec.arrivals.kind == ArrivalKind::kDay || spec.arrivals.kind == ArrivalKind::kOnOff;
   if (needs_rate && !spec.arrivals.rate) return wrong("arrivals of this kind need a rate");
   if (spec.arrivals.rate && !(*spec.arrivals.rate > 1e-6 && *spec.arrivals.rate < 1e9)) {
     return wrong("rate is " + std::to_string(*spec.arrivals.rate) +
@@ -38,6 +39,9 @@ Status check_spec(const WorkloadSpec& spec, const Trace& source) {
   }
   if (spec.arrivals.on_mean <= Duration{0} || spec.arrivals.off_mean < Duration{0}) {
     return wrong("bursts need a time on above 0 and a time off that is not below 0");
+  }
+  if (spec.arrivals.day <= Duration{0} || !(spec.arrivals.swing >= 0 && spec.arrivals.swing <= 1)) {
+    return wrong("a day is longer than 0 and its swing is 0 to 1");
   }
   // Periods are drawn one by one, so many empty ones between two requests would take for ever.
   const double period = seconds(spec.arrivals.on_mean) + seconds(spec.arrivals.off_mean);
@@ -127,8 +131,9 @@ void set_arrivals(const WorkloadSpec& spec, Trace& made) {
                              return a.class_index < b.class_index;
                            })
               ->class_index;
-  // Only bursts belong to classes; the others are drawn for all together.
-  const bool by_class = spec.arrivals.kind == ArrivalKind::kOnOff;
+  // Bursts and days belong to classes; the others are drawn for all together.
+  const bool by_class =
+      spec.arrivals.kind == ArrivalKind::kOnOff || spec.arrivals.kind == ArrivalKind::kDay;
   for (std::uint32_t index = 0; index < (by_class ? num_classes : 1); ++index) {
     std::vector<TraceRequest*> chosen;
     for (TraceRequest& request : made.requests) {
@@ -137,7 +142,9 @@ void set_arrivals(const WorkloadSpec& spec, Trace& made) {
     const double part =
         static_cast<double>(chosen.size()) / static_cast<double>(made.requests.size());
     Random random(mix64(spec.seed + 100 + index));
-    const auto arrivals = draw_arrivals(spec.arrivals, part, chosen.size(), random);
+    ArrivalSpec arrival_spec = spec.arrivals;
+    arrival_spec.phase = static_cast<double>(index) / num_classes;
+    const auto arrivals = draw_arrivals(arrival_spec, part, chosen.size(), random);
     for (std::size_t i = 0; i < chosen.size(); ++i) chosen[i]->arrival = arrivals[i];
   }
 }
@@ -146,6 +153,22 @@ void scale_time(double factor, Trace& made) {
   for (TraceRequest& request : made.requests) {
     request.arrival = duration_of(seconds(request.arrival) * factor);
   }
+}
+
+// By thinning (Lewis & Shedler 1979): drawn at the highest rate, kept as often as the rate of the
+// moment is of it.
+std::vector<Duration> draw_day(const ArrivalSpec& spec, double mean, std::size_t count,
+                               Random& random) {
+  std::vector<Duration> arrivals;
+  arrivals.reserve(count);
+  const double highest = 1.0 + spec.swing;
+  for (double now = 0; arrivals.size() < count;) {
+    now = std::min(now + exponential(mean / highest, random), kSecondsMax);
+    const double turn = 2.0 * std::numbers::pi * (now / seconds(spec.day) - spec.phase);
+    const bool is_kept = random.chance((1.0 + spec.swing * std::cos(turn)) / highest);
+    if (is_kept || now >= kSecondsMax) arrivals.push_back(duration_of(now));
+  }
+  return arrivals;
 }
 
 }  // namespace
@@ -167,6 +190,7 @@ std::vector<Duration> draw_arrivals(const ArrivalSpec& spec, double part, std::s
     }
     return arrivals;
   }
+  if (spec.kind == ArrivalKind::kDay) return draw_day(spec, mean, count, random);
   const double on = seconds(spec.on_mean);
   const double off = spec.kind == ArrivalKind::kOnOff ? seconds(spec.off_mean) : 0.0;
   // Faster while on, so that the mean over both is as asked.

@@ -16,6 +16,7 @@ enum class ArrivalKind : std::uint8_t {
   kTrace,     // as the trace has them, faster or slower
   kConstant,  // evenly
   kPoisson,   // independently of each other
+  kDay,       // Poisson, more by day than by night; each class has its day at another time
   kOnOff,     // each class in bursts of its own: Poisson while on, nothing while off
   kAtOnce,    // all at the beginning
 };
@@ -28,6 +29,10 @@ struct ArrivalSpec {
   // Means of the exponentially distributed periods of kOnOff.
   Duration on_mean = std::chrono::seconds(30);
   Duration off_mean = std::chrono::seconds(30);
+  // Of kDay: rate·(1 + swing·cos 2π(t/day - phase)); class i of n has the phase i/n.
+  Duration day = std::chrono::hours(24);
+  double swing = 0.8;  // 0 to 1
+  double phase = 0;
 };
 
 enum class LengthKind : std::uint8_t { kTrace, kFixed, kUniform, kLognormal };
