@@ -29,7 +29,7 @@ function(millrace_room name)
 endfunction()
 
 # The thread sanitizer looks at what runs on several threads; its tree has only these tests.
-set(MILLRACE_THREAD_TESTS base_test kernels_test memory_test engine_test)
+set(MILLRACE_THREAD_TESTS base_test kernels_test memory_test engine_test observe_test)
 set(MILLRACE_THREAD_LABELS sim e2e)
 
 # A GoogleTest program. ctest sees each test case on its own; tests of GPU or data may skip.
