@@ -258,6 +258,9 @@ std::optional<ShareDecision> Engine::last_share_decision() const {
 void Engine::emit() {
   leave_queue();
   const StepEvents& events = scheduler_.events();
+  for (const Sequence* sequence : events.started) {
+    streams_[sequence->id.index]->start(*sequence->num_cached);
+  }
   for (const StepEvents::Token& event : events.tokens) {
     StreamState& stream = *streams_[event.sequence->id.index];
     stream.push(result_.samples[event.chunk], result_.top_of(event.chunk));

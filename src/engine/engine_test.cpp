@@ -182,6 +182,25 @@ TEST_F(EngineTest, FinishIsToldAfterTheLastToken) {
   EXPECT_FALSE(stream.try_pop().has_value());
 }
 
+TEST_F(EngineTest, AReturningConversationFindsItsTokensAndIsToldHowMany) {
+  make();
+  TokenStream first = MUST(engine_->submit(make_request({1, 2, 3, 4, 5, 6, 7, 8, 9}, 4)));
+  EXPECT_EQ(first.num_cached(), std::nullopt);  // It has not run.
+  while (engine_->step()) {
+  }
+  EXPECT_EQ(first.num_cached(), std::size_t{0});
+  std::vector<TokenId> conversation{1, 2, 3, 4, 5, 6, 7, 8, 9};
+  for (const TokenId token : take_all(first)) conversation.push_back(token);
+  conversation.insert(conversation.end(), {50, 51});
+  TokenStream second = MUST(engine_->submit(make_request(conversation, 4)));
+  ASSERT_TRUE(engine_->step());
+  EXPECT_EQ(second.num_cached(), std::size_t{12});  // generated ones too, in whole blocks
+  while (engine_->step()) {
+  }
+  take_all(second);
+  EXPECT_EQ(second.finished()->num_cached, 12u);
+}
+
 TEST_F(EngineTest, WaitingForATokenHasAnEnd) {
   make();
   TokenStream stream = MUST(engine_->submit(make_request({1}, 2)));

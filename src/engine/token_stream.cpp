@@ -35,6 +35,12 @@ void StreamState::push(const SampledToken& token, std::span<const TokenLogprob> 
   changed_.notify_one();
 }
 
+void StreamState::start(std::size_t num_cached) {
+  const std::lock_guard lock(mutex_);
+  CHECK(!num_cached_);
+  num_cached_ = num_cached;
+}
+
 void StreamState::finish(const Finish& finish) {
   {
     const std::lock_guard lock(mutex_);
@@ -79,6 +85,11 @@ std::optional<Finish> StreamState::finished() const {
 bool StreamState::has_ended() const {
   const std::lock_guard lock(mutex_);
   return finish_.has_value();
+}
+
+std::optional<std::size_t> StreamState::num_cached() const {
+  const std::lock_guard lock(mutex_);
+  return num_cached_;
 }
 
 TokenStream& TokenStream::operator=(TokenStream&& other) noexcept {

@@ -44,6 +44,7 @@ class StreamState {
 
   // The engine's side.
   void push(const SampledToken& token, std::span<const TokenLogprob> top);
+  void start(std::size_t num_cached);
   void finish(const Finish& finish);
   bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
   std::optional<std::uint64_t> watch() const { return watch_; }
@@ -54,6 +55,7 @@ class StreamState {
   std::optional<GeneratedToken> pop(std::optional<Duration> wait_max);
   std::optional<Finish> finished() const;
   bool has_ended() const;
+  std::optional<std::size_t> num_cached() const;
 
  private:
   GeneratedToken token_at(std::size_t index) const;
@@ -72,6 +74,7 @@ class StreamState {
   std::vector<float> logprobs_;    // one per token when asked for
   std::vector<TokenLogprob> top_;  // top_logprobs_ per token when asked for
   std::size_t num_popped_ = 0;
+  std::optional<std::size_t> num_cached_;
   std::optional<Finish> finish_;
 };
 
@@ -96,6 +99,9 @@ class TokenStream {
   std::optional<Finish> finished() const { return state_->finished(); }
   // Whether it has ended, although tokens may still wait to be taken.
   bool has_ended() const { return state_->has_ended(); }
+  // Tokens of the prompt that were found in the cache; known from the first token on, also to
+  // whoever streams its usage first. Nothing before the request has run.
+  std::optional<std::size_t> num_cached() const { return state_->num_cached(); }
 
   // Asks for the end. The engine frees everything at its next step.
   void cancel() { state_->cancel(); }
