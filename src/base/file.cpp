@@ -71,14 +71,20 @@ bool is_directory(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-Result<FileWriter> FileWriter::create(const std::string& path) {
+Result<FileWriter> FileWriter::create(const std::string& path, FileReaders readers) {
   FileWriter writer;
   writer.path_ = path;
   writer.part_path_ = path + ".part-" + std::to_string(::getpid());
   constexpr mode_t kReadableByAll = 0644;
+  constexpr mode_t kOwnerOnly = 0600;
+  const mode_t mode = readers == FileReaders::kOwner ? kOwnerOnly : kReadableByAll;
   writer.descriptor_ =
-      ::open(writer.part_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kReadableByAll);
+      ::open(writer.part_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (writer.descriptor_ < 0) return cannot("create", path, errno);
+  // What a process of the same number left behind may have another mode.
+  if (readers == FileReaders::kOwner && ::fchmod(writer.descriptor_, kOwnerOnly) != 0) {
+    return cannot("protect", path, errno);
+  }
   return writer;
 }
 

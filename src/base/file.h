@@ -67,11 +67,14 @@ Result<std::string> read_file(const std::string& path, std::uint64_t bytes_max);
 bool file_exists(const std::string& path);
 bool is_directory(const std::string& path);
 
+enum class FileReaders : std::uint8_t { kEverybody, kOwner };
+
 // Writes beside the target and renames, so that readers see the old file or the new one, never a
 // part. finish() syncs and renames; without it the destructor removes the part that was written.
 class FileWriter {
  public:
-  static Result<FileWriter> create(const std::string& path);
+  static Result<FileWriter> create(const std::string& path,
+                                   FileReaders readers = FileReaders::kEverybody);
 
   FileWriter(FileWriter&&) noexcept;
   FileWriter& operator=(FileWriter&&) = delete;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <string>
 
 #include "base/check.h"
 #include "base/checked.h"
@@ -32,9 +33,10 @@ void extend_prefix_hashes(PrefixSalt salt, std::span<const TokenId> tokens,
   }
 }
 
-PrefixIndex::PrefixIndex(BlockPool& pool, std::size_t block_tokens)
+PrefixIndex::PrefixIndex(BlockPool& pool, std::size_t block_tokens, std::size_t pinned_blocks_max)
     : pool_(pool),
       block_tokens_(block_tokens),
+      pinned_blocks_max_(pinned_blocks_max),
       entries_(pool.num_blocks()),
       tokens_(std::size_t{pool.num_blocks()} * block_tokens),
       buckets_(std::bit_ceil(2 * std::size_t{pool.num_blocks()} + 1), kNone) {
@@ -42,6 +44,9 @@ PrefixIndex::PrefixIndex(BlockPool& pool, std::size_t block_tokens)
 }
 
 PrefixIndex::~PrefixIndex() {
+  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+    while (entries_[i].num_pin_leaves > 0) unpin(BlockId{i});
+  }
   evict_idle();
   CHECK(num_entries_ == 0);  // Whoever holds one of the blocks has outlived the index.
 }
@@ -226,7 +231,88 @@ void PrefixIndex::evict_idle() {
   }
 }
 
+bool PrefixIndex::is_pinned(BlockId block) const {
+  CHECK(block.index < entries_.size());
+  return entries_[block.index].num_pins > 0;
+}
+
+std::optional<BlockId> PrefixIndex::pinned_parent(BlockId block) const {
+  CHECK(is_pinned(block));
+  const std::uint32_t parent = entries_[block.index].parent;
+  return parent == kNone ? std::nullopt : std::optional(BlockId{parent});
+}
+
+std::size_t PrefixIndex::num_to_pin(std::span<const BlockId> path) const {
+  return static_cast<std::size_t>(
+      std::count_if(path.begin(), path.end(), [this](BlockId block) { return !is_pinned(block); }));
+}
+
+std::size_t PrefixIndex::num_to_pin(const PrefixKey& key, std::size_t num_blocks) const {
+  CHECK(num_blocks <= key.hashes.size());
+  std::uint32_t parent = kNone;
+  for (std::size_t i = 0; i < num_blocks; ++i) {
+    parent = find(key, i, parent);
+    // What follows a block that is not pinned is not pinned either.
+    if (parent == kNone || entries_[parent].num_pins == 0) return num_blocks - i;
+  }
+  return 0;
+}
+
+Status PrefixIndex::pin(std::span<const BlockId> path) {
+  CHECK(!path.empty());
+  const std::size_t num_new = num_to_pin(path);
+  if (num_new > pinned_blocks_max_ - num_pinned_) {
+    return Error{ErrorCode::kResourceExhausted,
+                 "pinning " + std::to_string(num_new) + " more blocks of KV cache beside " +
+                     std::to_string(num_pinned_) + " exceeds the " +
+                     std::to_string(pinned_blocks_max_) + " that may be pinned"};
+  }
+  std::uint32_t parent = kNone;
+  for (const BlockId block : path) {
+    Entry& entry = entries_[block.index];
+    CHECK(entry.is_known);
+    CHECK(entry.parent == parent);
+    parent = block.index;
+    if (entry.num_pins++ > 0) continue;
+    hold(block.index, entry.priority);
+    ++num_pinned_;
+  }
+  ++entries_[parent].num_pin_leaves;
+  return Ok{};
+}
+
+void PrefixIndex::unpin(BlockId leaf) {
+  CHECK(leaf.index < entries_.size());
+  CHECK(entries_[leaf.index].num_pin_leaves > 0);
+  --entries_[leaf.index].num_pin_leaves;
+  for (std::uint32_t block = leaf.index; block != kNone; block = entries_[block].parent) {
+    Entry& entry = entries_[block];
+    CHECK(entry.num_pins > 0);
+    if (--entry.num_pins > 0) continue;
+    CHECK(num_pinned_ > 0);
+    --num_pinned_;
+    release(BlockId{block});
+  }
+}
+
+// A pin goes through an entry when it ends there or with one that follows.
+void PrefixIndex::check_pins() const {
+  std::vector<std::uint32_t> num_pins(entries_.size(), 0);
+  std::size_t num_pinned = 0;
+  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    CHECK(entry.num_pins == 0 || entry.is_known);
+    if (entry.num_pins > 0) ++num_pinned;
+    num_pins[i] += entry.num_pin_leaves;
+    if (entry.num_pins > 0 && entry.parent != kNone) num_pins[entry.parent] += entry.num_pins;
+  }
+  for (std::uint32_t i = 0; i < entries_.size(); ++i) CHECK(entries_[i].num_pins == num_pins[i]);
+  CHECK(num_pinned == num_pinned_);
+  CHECK(num_pinned <= pinned_blocks_max_);
+}
+
 void PrefixIndex::check_invariants() const {
+  check_pins();
   std::size_t num_entries = 0;
   std::vector<std::uint32_t> num_children(entries_.size(), 0);
   for (std::uint32_t i = 0; i < entries_.size(); ++i) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/id.h"
+#include "base/result.h"
 #include "base/token_id.h"
 #include "memory/block_pool.h"
 #include "memory/block_table.h"
@@ -54,9 +55,9 @@ class PrefixIndex {
  public:
   static constexpr std::size_t kPriorities = 8;
 
-  // The pool outlives the index.
-  PrefixIndex(BlockPool& pool, std::size_t block_tokens);
-  // Lets go of its entries.
+  // The pool outlives the index. Of its blocks so many may be pinned.
+  PrefixIndex(BlockPool& pool, std::size_t block_tokens, std::size_t pinned_blocks_max = 0);
+  // Lets go of its pins and entries.
   ~PrefixIndex();
   PrefixIndex(const PrefixIndex&) = delete;
   PrefixIndex& operator=(const PrefixIndex&) = delete;
@@ -90,6 +91,23 @@ class PrefixIndex {
   // Drops every idle entry.
   void evict_idle();
 
+  // Pins a path, which is known from its first block on; kResourceExhausted with both numbers, and
+  // nothing changes, when too many blocks would be pinned.
+  Status pin(std::span<const BlockId> path);
+  // Takes one pin back that ends with `leaf`.
+  void unpin(BlockId leaf);
+  // Blocks of the path that no pin holds yet.
+  std::size_t num_to_pin(std::span<const BlockId> path) const;
+  // The same for the first `num_blocks` of the key, those that are not here yet included.
+  std::size_t num_to_pin(const PrefixKey& key, std::size_t num_blocks) const;
+  std::size_t num_pinned() const { return num_pinned_; }
+  std::size_t pinned_blocks_max() const { return pinned_blocks_max_; }
+  bool is_pinned(BlockId block) const;
+  // What a pinned block holds and which comes before it. Another thread may ask as long as it knows
+  // that the block stays pinned: neither changes while it is.
+  std::span<const TokenId> pinned_tokens(BlockId block) const { return tokens_of(block.index); }
+  std::optional<BlockId> pinned_parent(BlockId block) const;
+
   // O(blocks): links, counts, idle entries, and that an entry's predecessor is an entry.
   void check_invariants() const;
 
@@ -101,7 +119,9 @@ class PrefixIndex {
     PrefixSalt salt;
     std::uint32_t parent = kNone;  // entry before it
     std::uint32_t num_children = 0;
-    std::uint32_t chain = kNone;  // next entry of the same bucket
+    std::uint32_t num_pins = 0;        // that go through it
+    std::uint32_t num_pin_leaves = 0;  // of them, that end with it
+    std::uint32_t chain = kNone;       // next entry of the same bucket
     std::uint32_t idle_before = kNone;
     std::uint32_t idle_after = kNone;
     std::uint8_t priority = 0;
@@ -123,15 +143,18 @@ class PrefixIndex {
   void unlink_idle(std::uint32_t block);
   void evict(std::uint32_t block);
   bool try_evict_one();
+  void check_pins() const;
 
   BlockPool& pool_;
   const std::size_t block_tokens_;
+  const std::size_t pinned_blocks_max_;
   std::vector<Entry> entries_;          // by block
   std::vector<TokenId> tokens_;         // [blocks, block_tokens]
   std::vector<std::uint32_t> buckets_;  // first entry of each; a power of two of them
   std::array<IdleList, kPriorities> idle_{};
   std::size_t num_entries_ = 0;
   std::size_t num_idle_ = 0;
+  std::size_t num_pinned_ = 0;
 };
 
 }  // namespace millrace

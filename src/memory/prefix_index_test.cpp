@@ -39,6 +39,7 @@ class PrefixIndexTest : public ::testing::Test {
     index_.check_invariants();
     pool_.check_invariants();
     EXPECT_EQ(pool_.num_used(), index_.num_entries());
+    EXPECT_EQ(index_.num_idle(), index_.num_entries() - index_.num_pinned());
   }
 
   // A table that computed the whole prefix from what was cached on.
@@ -56,7 +57,7 @@ class PrefixIndexTest : public ::testing::Test {
   }
 
   BlockPool pool_{8};
-  PrefixIndex index_{pool_, kBlockTokens};
+  PrefixIndex index_{pool_, kBlockTokens, 5};
   std::deque<BlockTable> tables_;
 };
 
@@ -186,6 +187,67 @@ TEST_F(PrefixIndexTest, EvictIdleDropsEveryIdleEntry) {
   EXPECT_EQ(index_.num_entries(), 1u);
 }
 
+TEST_F(PrefixIndexTest, PinnedBlocksAreNeverEvicted) {
+  const Prefix hot(counted(8));
+  BlockTable& table = compute(hot);
+  ASSERT_TRUE(index_.pin(table.blocks()).ok());
+  index_.release_all(table);
+  EXPECT_EQ(index_.num_pinned(), 2u);
+  EXPECT_EQ(index_.num_available(), 6u);
+  BlockTable others(8);
+  EXPECT_FALSE(index_.try_extend(others, 7));
+  ASSERT_TRUE(index_.try_extend(others, 6));
+  EXPECT_EQ(num_cached(hot), 2u);
+  index_.evict_idle();
+  EXPECT_EQ(num_cached(hot), 2u);
+  index_.release_all(others);
+}
+
+TEST_F(PrefixIndexTest, PinsThatShareBlocksCountThemOnce) {
+  const Prefix a(counted(12));
+  std::vector<TokenId> tokens = counted(8);
+  tokens.insert(tokens.end(), {90, 91, 92, 93});
+  const Prefix b(tokens);
+  BlockTable& of_a = compute(a);
+  BlockTable& of_b = compute(b);
+  const BlockId leaf_a = of_a.blocks().back();
+  const BlockId leaf_b = of_b.blocks().back();
+  EXPECT_EQ(index_.num_to_pin(of_a.blocks()), 3u);
+  ASSERT_TRUE(index_.pin(of_a.blocks()).ok());
+  EXPECT_EQ(index_.num_to_pin(of_b.blocks()), 1u);
+  EXPECT_EQ(index_.num_to_pin(b.key(), 3), 1u);
+  EXPECT_EQ(index_.num_to_pin(Prefix(counted(12, 50)).key(), 3), 3u);  // not here at all
+  ASSERT_TRUE(index_.pin(of_b.blocks()).ok());
+  ASSERT_TRUE(index_.pin(of_b.blocks()).ok());  // twice
+  EXPECT_EQ(index_.num_pinned(), 4u);
+  EXPECT_EQ(index_.pinned_parent(leaf_b), of_a.blocks()[1]);
+  EXPECT_EQ(index_.pinned_parent(of_a.blocks()[0]), std::nullopt);
+  EXPECT_EQ(index_.pinned_tokens(leaf_b)[3], 93u);
+  index_.release_all(of_a);
+  index_.release_all(of_b);
+  EXPECT_EQ(index_.num_idle(), 0u);
+  index_.unpin(leaf_a);
+  EXPECT_EQ(index_.num_pinned(), 3u);
+  EXPECT_EQ(index_.num_idle(), 1u);
+  index_.unpin(leaf_b);
+  EXPECT_EQ(index_.num_pinned(), 3u);
+  index_.unpin(leaf_b);
+  EXPECT_EQ(index_.num_pinned(), 0u);
+  index_.check_invariants();
+  index_.evict_idle();
+  EXPECT_EQ(pool_.num_free(), 8u);
+}
+
+TEST_F(PrefixIndexTest, MorePinsThanTheCapAreRefusedWithBothNumbers) {
+  BlockTable& first = compute(Prefix(counted(12)));
+  BlockTable& second = compute(Prefix(counted(12, 100)));
+  ASSERT_TRUE(index_.pin(first.blocks()).ok());
+  EXPECT_EQ(index_.pin(second.blocks()).error().message,
+            "pinning 3 more blocks of KV cache beside 3 exceeds the 5 that may be pinned");
+  EXPECT_EQ(index_.num_pinned(), 3u);
+  EXPECT_TRUE(index_.pin(second.blocks().first(2)).ok());
+}
+
 TEST(PrefixIndexDeathTest, EndsTheProcessOnMisuse) {
   BlockPool pool(4);
   PrefixIndex index(pool, kBlockTokens);
@@ -213,8 +275,9 @@ TEST(PrefixIndex, RandomHistoriesGiveWhatAMapGives) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Random random(seed);
     BlockPool pool(static_cast<std::uint32_t>(random.between(1, 24)));
-    PrefixIndex index(pool, kBlockTokens);
+    PrefixIndex index(pool, kBlockTokens, random.below(12));
     std::vector<std::pair<Prefix, BlockTable>> live;
+    std::vector<BlockId> pins;
     // By block: the salt and the tokens of all of its prefix.
     std::map<std::uint32_t, std::pair<std::uint64_t, std::vector<TokenId>>> content;
     for (int i = 0; i < 200; ++i) {
@@ -222,6 +285,9 @@ TEST(PrefixIndex, RandomHistoriesGiveWhatAMapGives) {
         const std::size_t at = random.below(live.size());
         index.release_all(live[at].second);
         live.erase(live.begin() + static_cast<std::ptrdiff_t>(at));
+      } else if (!pins.empty() && random.chance(0.1)) {
+        index.unpin(pins.back());
+        pins.pop_back();
       } else {
         std::vector<TokenId> tokens(random.below(24));
         for (TokenId& token : tokens) token = static_cast<TokenId>(random.below(2));
@@ -245,12 +311,20 @@ TEST(PrefixIndex, RandomHistoriesGiveWhatAMapGives) {
           content[table.blocks()[b].index] = {prefix.salt.low, tokens};
           index.publish(prefix.key(), b, priority, table);
         }
+        const std::size_t num_full = prefix.hashes.size();
+        if (num_full > 0 && random.chance(0.3)) {
+          const auto path = table.blocks().first(random.between(1, num_full));
+          if (index.pin(path).ok()) pins.push_back(path.back());
+        }
         live.emplace_back(std::move(prefix), std::move(table));
       }
       index.check_invariants();
       pool.check_invariants();
     }
     for (auto& [prefix, table] : live) index.release_all(table);
+    index.evict_idle();
+    ASSERT_EQ(pool.num_used(), index.num_pinned());
+    for (const BlockId leaf : pins) index.unpin(leaf);
     index.evict_idle();
     ASSERT_EQ(pool.num_free(), pool.num_blocks()) << "seed " << seed;
   }

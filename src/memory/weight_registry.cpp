@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "memory/private_folder.h"
 
 namespace millrace {
 namespace {
@@ -28,27 +29,6 @@ constexpr Duration kLockPoll = std::chrono::milliseconds(5);
 
 Error system_error(const std::string& what) {
   return Error{ErrorCode::kUnavailable, "weight registry: " + what + ": " + std::strerror(errno)};
-}
-
-Result<Descriptor> open_private_folder(const std::string& folder) {
-  constexpr mode_t kOwnerOnly = 0700;
-  if (::mkdir(folder.c_str(), kOwnerOnly) != 0 && errno != EEXIST) {
-    return system_error("cannot make " + folder);
-  }
-  Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!descriptor.is_open()) return system_error("cannot open " + folder);
-  struct stat status = {};
-  if (::fstat(descriptor.number(), &status) != 0) return system_error("cannot look at " + folder);
-  if (status.st_uid != ::geteuid()) {
-    return Error{ErrorCode::kPermissionDenied, "weight registry: " + folder + " belongs to user " +
-                                                   std::to_string(status.st_uid) + ", expected " +
-                                                   std::to_string(::geteuid())};
-  }
-  if ((status.st_mode & 077) != 0) {
-    return Error{ErrorCode::kPermissionDenied,
-                 "weight registry: others may enter " + folder + ", expected mode 0700"};
-  }
-  return descriptor;
 }
 
 // Key and process namespace, hashed; the content's header holds the key itself.
@@ -99,7 +79,9 @@ std::optional<SealedHolder> parse_line(std::string_view line) {
 Result<WeightRegistry> WeightRegistry::open(const std::string& folder, const std::string& key,
                                             Duration wait_max) {
   WeightRegistry registry;
-  registry.folder_ = TRY(open_private_folder(folder));
+  Result<Descriptor> opened = open_private_folder(folder);
+  if (!opened.ok()) return with_context(std::move(opened).error(), "weight registry");
+  registry.folder_ = std::move(opened).value();
   registry.name_ = file_name(key);
   for (Duration waited{0};;) {
     Descriptor file = TRY(open_file(registry.folder_, registry.name_));
