@@ -31,21 +31,22 @@ struct TokenLogprobs {
 // What may happen to one choice. The order is: deltas and calls in any order, at last one
 // ChoiceFinished. A call's events are not interleaved with another's.
 struct ContentDelta {
-  std::string text;                     // whole characters; may be empty with logprobs
-  std::vector<TokenLogprobs> logprobs;  // of tokens that came since the last event; only if asked
+  std::string text = {};  // whole characters; may be empty with logprobs
+  // Of the tokens that came since the last event, when the request asked for them.
+  std::vector<TokenLogprobs> logprobs = {};
 };
 struct ReasoningDelta {
-  std::string text;
-  std::vector<TokenLogprobs> logprobs;
+  std::string text = {};
+  std::vector<TokenLogprobs> logprobs = {};
 };
 struct ToolCallBegin {
   std::size_t call = 0;  // counts from 0 within the choice
-  std::string id;
-  std::string name;
+  std::string id = {};
+  std::string name = {};
 };
 struct ToolCallDelta {
   std::size_t call = 0;
-  std::string arguments;  // the next bytes of the arguments' JSON; whole characters
+  std::string arguments = {};  // the next bytes of the arguments' JSON; whole characters
 };
 struct ToolCallEnd {
   std::size_t call = 0;
@@ -62,8 +63,8 @@ enum class AnswerEnd : std::uint8_t {
 };
 struct ChoiceFinished {
   AnswerEnd end = AnswerEnd::kStop;
-  std::optional<std::string> stop_string;  // with kStopString
-  std::optional<TokenId> stop_token;       // with kStop, when it was one of the request's own
+  std::optional<std::string> stop_string = {};  // with kStopString
+  std::optional<TokenId> stop_token = {};       // with kStop, when it was one of the request's own
 };
 
 // `choice` counts from 0: number of the prompt times num_choices, plus the choice of that prompt.
@@ -88,6 +89,7 @@ struct AnswerIdentity {
   std::string id;                 // letters and digits, without a dialect's prefix
   std::int64_t unix_seconds = 0;  // when the request came
   std::string model;              // as the server calls it
+  std::size_t num_prompt = 0;     // tokens; Anthropic's dialect says it at the beginning
 };
 
 // One answer; one thread at a time. Every function appends to `out` what is to be sent now: frames

@@ -145,7 +145,8 @@ TEST(ParseChat, ReadsEveryWayToAskForAForm) {
   };
   EXPECT_EQ(format(R"("response_format":{"type":"text"})").kind, Kind::kText);
   const char* const schemas[] = {
-      R"("response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"a":1}}})",
+      R"("response_format":{"type":"json_schema","json_schema":)"
+      R"({"name":"n","strict":true,"schema":{"a":1}}})",
       R"("response_format":{"type":"json_object","schema":{"a":1}})",
       R"("guided_json":{"a":1})",
       R"("guided_json":"{\"a\":1}")",
