@@ -146,6 +146,7 @@ TEST(ConfigTest, YamlThatHidesThingsIsRefused) {
   EXPECT_THAT(refusal("listen: *a\n"), Not(HasSubstr("accepted")));
   EXPECT_THAT(refusal("listen: {port: !!int 80}\n"), HasSubstr("tags"));
   EXPECT_THAT(refusal("listen: {port: 80}\n---\nlisten: {port: 81}\n"), HasSubstr("second"));
+  EXPECT_THAT(refusal(",mreads: \nrs: : \"*\"}\n"), HasSubstr("c.yaml:"));  // once ran forever
   EXPECT_THAT(refusal("? [a]\n: b\n"), HasSubstr("a key is no text"));
   EXPECT_THAT(refusal(std::string(100'000, '[')), Not(HasSubstr("accepted")));
   EXPECT_THAT(refusal("a: " + std::string(20, '[') + std::string(20, ']')), HasSubstr("deeper"));

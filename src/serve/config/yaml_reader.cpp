@@ -147,8 +147,8 @@ Result<YamlNode> parse_yaml(std::string_view text, const std::string& name,
   try {  // The parser itself gives up at a depth of 500.
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
-    }
+    // A second document is a problem; after a stray closing bracket yaml-cpp 0.7 finds ever more.
+    if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
   } catch (const YAML::Exception& problem) {
     TRY(builder.finish());  // An earlier problem says more.
     return Error{ErrorCode::kInvalidArgument,
