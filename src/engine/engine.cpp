@@ -17,7 +17,8 @@ constexpr std::size_t kFollowerTokens = 1;
 RequestLimits limits_of(const EngineOptions& options, const BlockPool& pool) {
   return {.vocabulary = options.vocabulary,
           .context_tokens = options.context_tokens,
-          .cache_tokens = std::size_t{pool.num_blocks()} * options.scheduler.block_tokens,
+          .cache_tokens = (pool.num_blocks() - options.scheduler.hot.pinned_blocks_max) *
+                          options.scheduler.block_tokens,
           .num_classes = options.scheduler.classes.size()};
 }
 
@@ -32,6 +33,12 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, Blo
                      std::to_string(options.vocabulary) + ", " +
                      std::to_string(options.context_tokens) + " and " +
                      std::to_string(pool.num_blocks())};
+  }
+  if (options.scheduler.hot.pinned_blocks_max >= pool.num_blocks()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "pinned_blocks_max is " + std::to_string(options.scheduler.hot.pinned_blocks_max) +
+                     ", expected fewer than the " + std::to_string(pool.num_blocks()) +
+                     " blocks of the KV cache"};
   }
   return std::unique_ptr<Engine>(new Engine(options, pool, runner, clock));
 }
@@ -79,6 +86,34 @@ Result<std::vector<TokenStream>> Engine::submit_choices(Request request, std::si
                                                   std::to_string(num_choices) + ", expected 1 to " +
                                                   std::to_string(kChoicesMax)};
   }
+  return submit_checked(std::move(request), num_choices, 0);
+}
+
+Result<TokenStream> Engine::pin(std::vector<TokenId> prefix, ClassId service_class) {
+  const std::size_t block_tokens = options_.scheduler.block_tokens;
+  const std::size_t num_blocks = prefix.size() / block_tokens;
+  if (num_blocks == 0) {
+    return Error{ErrorCode::kInvalidArgument, "a hot prompt of " + std::to_string(prefix.size()) +
+                                                  " tokens does not fill a block of " +
+                                                  std::to_string(block_tokens)};
+  }
+  prefix.resize(num_blocks * block_tokens);
+  Request request;
+  request.prompt = std::move(prefix);
+  request.max_tokens = 1;
+  request.service_class = service_class;
+  std::vector<TokenStream> streams = TRY(submit_checked(std::move(request), 1, num_blocks));
+  return std::move(streams.front());
+}
+
+Result<std::size_t> Engine::restore(std::span<const TokenId> prefix, HotSource source,
+                                    FunctionRef<Status(std::size_t, BlockId)> fill) {
+  CHECK(!thread_.joinable());
+  return scheduler_.restore(prefix, source, fill);
+}
+
+Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::size_t num_choices,
+                                                        std::size_t pin_blocks) {
   const RequestLimits limits = request_limits(request.service_class);
   request.id = RequestId{num_submitted_.fetch_add(num_choices, std::memory_order_relaxed) + 1};
   request = TRY(checked_request(std::move(request), limits));
@@ -106,6 +141,7 @@ Result<std::vector<TokenStream>> Engine::submit_choices(Request request, std::si
     auto sequence =
         std::make_unique<Sequence>(std::move(choice), options_.scheduler.block_tokens, now);
     if (i > 0) sequence->num_queued_tokens = kFollowerTokens;
+    sequence->pin_blocks = pin_blocks;
     streams.emplace_back(stream);
     submission.choices.push_back({std::move(sequence), std::move(stream)});
   }

@@ -7,11 +7,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include "base/bounded_queue.h"
 #include "base/clock.h"
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "engine/admission.h"
 #include "engine/model_runner.h"
@@ -60,6 +62,18 @@ class Engine {
   // each, all or none. Answer i > 0 draws from a seed of its own, made from the request's and i.
   Result<std::vector<TokenStream>> submit_choices(Request request, std::size_t num_choices);
 
+  // Computes a hot prompt like a request of its class and keeps its whole blocks in the cache for
+  // as long as the engine lives, for requests without salt. The stream ends with kLength when it is
+  // there, with an error that has both numbers when it does not fit HotPrefixOptions.
+  Result<TokenStream> pin(std::vector<TokenId> prefix, ClassId service_class = {});
+  // The same from bytes that were saved, see Scheduler::restore. Before start(), or by hand.
+  Result<std::size_t> restore(std::span<const TokenId> prefix, HotSource source,
+                              FunctionRef<Status(std::size_t at, BlockId block)> fill);
+  // What is pinned, for whoever saves it. Any thread; nothing of it changes until `visit` returns.
+  Status visit_hot(FunctionRef<Status(std::span<const HotPrefix>)> visit) const {
+    return scheduler_.hot_prefixes().visit(visit);
+  }
+
   // Runs the loop on a thread of its own until shutdown.
   void start();
   // No new requests from here on. With start(): returns when all streams have ended. By hand: the
@@ -93,6 +107,8 @@ class Engine {
 
   Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runner, const Clock& clock);
   void run_loop();
+  Result<std::vector<TokenStream>> submit_checked(Request request, std::size_t num_choices,
+                                                  std::size_t pin_blocks);
   Status enter(const Request& request, std::size_t num_choices, TimePoint now);
   void leave(const Request& request, std::size_t num_choices);
   void accept(Submission submission);

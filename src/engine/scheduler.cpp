@@ -30,10 +30,12 @@ Error sampling_error(SampleOutcome outcome, std::size_t num_tokens) {
 Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
     : options_(options),
       pool_(pool),
-      index_(pool, options.block_tokens),
+      index_(pool, options.block_tokens, options.hot.pinned_blocks_max),
+      hot_(options.hot, options.block_tokens, index_),
       shares_(share_parts(options.classes), kCreditSteps * options.step_tokens_max),
       by_id_(options.num_requests_max) {
   CHECK(check_options(options).ok());
+  CHECK(options.hot.pinned_blocks_max < pool.num_blocks());
   CHECK(options.num_requests_max <= std::numeric_limits<std::uint32_t>::max());
   classes_.reserve(options.classes.size());
   for (std::size_t i = 0; i < options.classes.size(); ++i) {
@@ -67,7 +69,8 @@ SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<S
   CHECK(class_id.index < classes_.size());
   const std::size_t num_blocks =
       blocks_for_tokens(cache_tokens_max(sequence->request), options_.block_tokens);
-  CHECK(num_blocks <= pool_.num_blocks());
+  // So that the elder always fits beside what is pinned.
+  CHECK(num_blocks <= pool_.num_blocks() - options_.hot.pinned_blocks_max);
   CHECK(num_blocks <= options_.classes[class_id.index].blocks_max.value_or(pool_.num_blocks()));
   const SequenceId id = free_ids_.back();
   free_ids_.pop_back();
@@ -92,6 +95,11 @@ SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<S
   }
   by_id_[id.index] = std::move(sequence);
   ++num_live_;
+  Sequence& submitted = *by_id_[id.index];
+  if (submitted.pin_blocks > 0) {
+    const Status status = check_pin(submitted);
+    if (!status.ok()) end(submitted, {.reason = FinishReason::kError, .error = status.error()});
+  }
   return id;
 }
 
@@ -200,6 +208,7 @@ const StepPlan& Scheduler::plan(TimePoint now) {
   }
   last_plan_time_ = now;
   control_shares(now);
+  hot_.cool(now);
   plan_.clear();
   budget_ = {};
   choose_elder();
@@ -226,6 +235,7 @@ void Scheduler::apply(const StepResult& result) {
     CHECK(sequence.num_computed == chunk.num_computed);
     sequence.num_computed += chunk.num_tokens;
     publish(sequence);
+    pin_prompt(sequence);
     // A follower computes the last token of the prompt itself, for its logits.
     if (sequence.has_parked_followers && sequence.num_computed + 1 >= sequence.num_prompt()) {
       unpark_followers(sequence);
@@ -257,6 +267,19 @@ void Scheduler::publish(Sequence& sequence) {
     index_.publish(sequence.prefix_key(), sequence.num_published, service_class.cache_priority,
                    sequence.blocks);
   }
+}
+
+Status Scheduler::check_pin(const Sequence& sequence) const {
+  if (options_.prefix_reuse == PrefixReuse::kOff) {
+    return Error{ErrorCode::kInvalidArgument, "hot prompts need prefix reuse, which is off"};
+  }
+  CHECK(sequence.request.salt == PrefixSalt{});
+  return hot_.check_asked(sequence.prefix_key(), sequence.pin_blocks);
+}
+
+void Scheduler::pin_prompt(Sequence& sequence) {
+  const Status status = hot_.note_published(sequence);
+  if (!status.ok()) end(sequence, {.reason = FinishReason::kError, .error = status.error()});
 }
 
 // Its followers may start; when it has ended they forget it.
@@ -367,7 +390,8 @@ void Scheduler::check_invariants() const {
   // Every reference is a table's or the index's: no leak, and no block in two hands unknown.
   for (std::uint32_t i = 0; i < pool_.num_blocks(); ++i) {
     const std::uint32_t of_index = index_.contains(BlockId{i}) ? 1 : 0;
-    CHECK(pool_.num_holders(BlockId{i}) == num_holders[i] + of_index);
+    const std::uint32_t of_pins = index_.is_pinned(BlockId{i}) ? 1 : 0;
+    CHECK(pool_.num_holders(BlockId{i}) == num_holders[i] + of_index + of_pins);
   }
 }
 

@@ -10,10 +10,12 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "engine/class_state.h"
 #include "engine/cost_model.h"
 #include "engine/fair_share.h"
+#include "engine/hot_prefixes.h"
 #include "engine/scheduler_options.h"
 #include "engine/sequence.h"
 #include "engine/step.h"
@@ -91,6 +93,13 @@ class Scheduler {
   // Frees the sequences in events().finished and their ids.
   void clear_events();
 
+  // Between steps: takes a prefix of whole blocks into the cache and pins it, without computing it.
+  // `fill` gives a block's bytes to those that are not there yet, in order; when it cannot, or
+  // there is no room, nothing of the prefix is pinned. Gives how many blocks were filled.
+  Result<std::size_t> restore(std::span<const TokenId> prefix, HotSource source,
+                              FunctionRef<Status(std::size_t at, BlockId block)> fill);
+  const HotPrefixes& hot_prefixes() const { return hot_; }
+
   // Shares from here on, as parts of all.
   void set_share_parts(std::span<const double> parts) { shares_.set_parts(parts); }
   double share_part(ClassId id) const { return shares_.part(id); }
@@ -133,6 +142,8 @@ class Scheduler {
   void retire_finished();
   void retire(Sequence& sequence);
   void publish(Sequence& sequence);
+  Status check_pin(const Sequence& sequence) const;
+  void pin_prompt(Sequence& sequence);
   void unpark_followers(Sequence& leader);
   void note_response(const Sequence& sequence, Duration elapsed);
   void take_token(Sequence& sequence, std::size_t chunk, const SampledToken& sample);
@@ -177,6 +188,7 @@ class Scheduler {
   SchedulerOptions options_;
   BlockPool& pool_;
   PrefixIndex index_;
+  HotPrefixes hot_;
   FairShare shares_;
   CostModel cost_model_;
   std::optional<ShareController> controller_;

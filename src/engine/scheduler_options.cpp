@@ -34,6 +34,7 @@ Status check_options(const SchedulerOptions& options) {
   TRY(check_count("prompt_tokens_min", options.prompt_tokens_min, 1, kCountMax));
   TRY(check_count("reclaim_steps", options.reclaim_steps, 1, kCountMax));
   TRY(check_classes(options.classes));
+  TRY(check_hot_options(options.hot));
   if (!options.controller) return Ok{};
   if (options.controller->interval <= Duration{0}) {
     return Error{ErrorCode::kInvalidArgument,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/hot_prefixes.h"
 #include "engine/request.h"
 #include "engine/service_class.h"
 #include "engine/share_controller.h"
@@ -34,6 +35,8 @@ struct SchedulerOptions {
   // steps end somebody when many run, so that a few of them often give what preemption would.
   std::size_t reclaim_steps = 8;
   PrefixReuse prefix_reuse = PrefixReuse::kOn;
+  // Prefixes that stay in the cache. They need prefix_reuse.
+  HotPrefixOptions hot = {};
   std::vector<ServiceClass> classes = default_service_classes();
   // Moves shares between classes, within their share_min and share_max. Absent: shares stay.
   std::optional<ShareControllerOptions> controller = std::nullopt;

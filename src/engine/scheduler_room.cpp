@@ -1,5 +1,8 @@
 // Slots and KV blocks: who starts, who grows, and who gives way.
 #include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/checked.h"
@@ -9,7 +12,10 @@ namespace millrace {
 
 double Scheduler::quota(ClassId id, Room room) const {
   const double part = shares_.part(id);
-  if (room == Room::kBlocks) return part * pool_.num_blocks();
+  // Nobody has a share of what is pinned.
+  if (room == Room::kBlocks) {
+    return part * static_cast<double>(pool_.num_blocks() - index_.num_pinned());
+  }
   return std::max(1.0, static_cast<double>(static_cast<std::size_t>(
                            part * static_cast<double>(options_.num_sequences_max))));
 }
@@ -91,6 +97,7 @@ void Scheduler::start(Sequence& sequence) {
   if (options_.prefix_reuse == PrefixReuse::kOn) attach_prefix(sequence);
   if (sequence.num_cached) return;  // It ran before.
   sequence.num_cached = sequence.num_computed;
+  if (options_.prefix_reuse == PrefixReuse::kOn) hot_.note_start(sequence);
   state.start_pace.add(sequence.num_queued_tokens, Duration{0});
   events_.started.push_back(&sequence);
 }
@@ -221,6 +228,35 @@ Denial Scheduler::start_denial(const Sequence& sequence) const {
   const std::size_t num_kept =
       cached.num_idle + budget_.elder_blocks + (running_.empty() ? 0 : growth_reserve());
   return num_new + num_kept <= index_.num_available() ? Denial::kNone : Denial::kBlocks;
+}
+
+Result<std::size_t> Scheduler::restore(std::span<const TokenId> prefix, HotSource source,
+                                       FunctionRef<Status(std::size_t, BlockId)> fill) {
+  CHECK(!plan_is_open_);
+  CHECK(prefix.size() % options_.block_tokens == 0);
+  const std::size_t num_blocks = prefix.size() / options_.block_tokens;
+  CHECK(num_blocks > 0);
+  std::vector<std::uint64_t> hashes;
+  extend_prefix_hashes({}, prefix, options_.block_tokens, hashes);
+  const PrefixKey key{{}, prefix, hashes};
+  TRY(hot_.check_asked(key, num_blocks));
+  BlockTable table(num_blocks);
+  // The priority of their first users comes with them.
+  const std::size_t num_there = index_.attach(key, num_blocks, 0, table);
+  Status status = Ok{};
+  if (!index_.try_extend(table, num_blocks)) {
+    status = Error{ErrorCode::kResourceExhausted,
+                   "a hot prompt of " + std::to_string(num_blocks) + " blocks finds " +
+                       std::to_string(index_.num_available()) + " free"};
+  }
+  for (std::size_t i = num_there; i < num_blocks && status.ok(); ++i) {
+    status = fill(i, table.blocks()[i]);
+    if (status.ok()) index_.publish(key, i, 0, table);
+  }
+  if (status.ok()) status = hot_.pin(table.blocks(), hashes.back(), source);
+  index_.release_all(table);
+  TRY(std::move(status));
+  return num_blocks - num_there;
 }
 
 }  // namespace millrace

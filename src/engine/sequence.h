@@ -17,6 +17,12 @@
 
 namespace millrace {
 
+// Why a prefix is pinned.
+enum class HotSource : std::uint8_t {
+  kAsked,  // somebody named it, see Engine::pin
+  kFound,  // it is requested often, see HotPrefixes
+};
+
 // Made by whoever submits, with all the capacity that it will ever need; from then on touched by
 // the engine thread only. Two integers say where it is: num_computed tokens have their keys and
 // values in the cache, num_tokens() are known. There is no prefill or decode state.
@@ -44,6 +50,8 @@ struct Sequence {
   std::vector<std::uint64_t> prefix_hashes;  // of the full blocks of `tokens`
   std::size_t num_published = 0;             // of its blocks, the first that the index knows
   std::unique_ptr<LogitConstraint> constraint;
+  std::size_t pin_blocks = 0;  // of the prompt, to be pinned once they are published
+  HotSource pin_source = HotSource::kAsked;
 
   SequenceId id;              // below num_requests_max; free again when the sequence has ended
   std::uint64_t arrival = 0;  // rises with each submission; breaks ties of start_by

@@ -70,6 +70,8 @@ namespace {
 Request make_request(Random& random, std::size_t vocabulary) {
   Request request;
   const std::size_t num_prompt = random.between(1, 30);
+  // Half of them begin alike, so that a prefix becomes hot and cools again.
+  if (random.chance(0.5)) request.prompt = {1, 2, 3, 4, 5, 6, 7, 8, 9};
   for (std::size_t i = 0; i < num_prompt; ++i) {
     request.prompt.push_back(static_cast<TokenId>(random.below(vocabulary)));
   }
@@ -117,7 +119,12 @@ EngineOptions engine_options(std::size_t vocabulary) {
                        .num_sequences_max = 6,
                        .step_tokens_max = 24,
                        .chunk_tokens_max = 16,
-                       .block_tokens = 4};
+                       .block_tokens = 4,
+                       .hot = {.pinned_blocks_max = 6,
+                               .found_blocks_max = 6,
+                               .found_tokens_min = 8,
+                               .requests_min = 2,
+                               .half_life = std::chrono::microseconds(100)}};
   options.vocabulary = vocabulary;
   options.context_tokens = 100;
   return options;

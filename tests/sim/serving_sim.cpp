@@ -94,11 +94,23 @@ World draw_world(Random& random) {
   return world;
 }
 
+// Half of the worlds keep some prefixes hot. Drawn apart, so that the other half stays as it is.
+void draw_hot(Random& random, World& world) {
+  if (world.num_blocks < 2 || random.chance(0.5)) return;
+  HotPrefixOptions& hot = world.engine.scheduler.hot;
+  hot.pinned_blocks_max = random.between(1, world.num_blocks / 2);
+  if (random.chance(0.7)) hot.found_blocks_max = random.between(1, hot.pinned_blocks_max);
+  hot.found_tokens_min = random.between(1, 8);
+  hot.requests_min = static_cast<std::uint32_t>(random.between(2, 4));
+  hot.half_life = std::chrono::milliseconds(random.between(20, 1000));
+}
+
 class Simulation {
  public:
   explicit Simulation(const SimOptions& options)
       : options_(options),
         random_(options.seed),
+        hot_random_(mix64(options.seed + 1)),
         world_(draw_world(random_)),
         pool_(world_.num_blocks),
         runner_({.seed = options.seed,
@@ -110,13 +122,20 @@ class Simulation {
                  .fault = options.fault,
                  .pool = &pool_,
                  .trace = &g_trace}),
-        engine_(MUST(Engine::create(world_.engine, pool_, runner_, clock_))) {  // drawn in limits
+        engine_(make_engine()) {
     runner_.watch(engine_->scheduler().prefix_index());
   }
 
   SimReport run();
 
  private:
+  std::unique_ptr<Engine> make_engine() {
+    draw_hot(hot_random_, world_);
+    return MUST(Engine::create(world_.engine, pool_, runner_, clock_));  // drawn in limits
+  }
+  bool has_hot() const { return world_.engine.scheduler.hot.pinned_blocks_max > 0; }
+  void restore();
+  void pin_one();
   void arrive();
   Request draw_request();
   void submit_one();
@@ -129,16 +148,23 @@ class Simulation {
     if (report_.failure.empty()) report_.failure = what;
   }
   std::size_t num_live() const;
+  // Not because of the request.
+  bool is_refusal_of_now(const Error& error) const {
+    return error.code == ErrorCode::kResourceExhausted ||
+           (is_shut() && error.code == ErrorCode::kUnavailable);
+  }
   bool is_shut() const { return report_.num_steps >= world_.shutdown_at_step; }
 
   SimOptions options_;
   Random random_;
+  Random hot_random_;
   World world_;
   ManualClock clock_;
   BlockPool pool_;
   TruthRunner runner_;
   std::unique_ptr<Engine> engine_;
   std::vector<SimClient> clients_;
+  std::vector<TokenId> restored_;  // a prefix that was there from the start
   std::size_t num_arrived_ = 0;
   std::uint64_t num_steps_max_ = 0;  // of any request as the elder
   SimReport report_;
@@ -160,6 +186,7 @@ Request Simulation::draw_request() {
     if (random_.chance(0.3)) request.prompt.resize(random_.between(1, request.prompt.size()));
     if (random_.chance(0.8)) request.salt = before.request.salt;
   }
+  if (!restored_.empty() && hot_random_.chance(0.3)) request.prompt = restored_;
   const std::size_t num_new = request.prompt.empty() ? num_prompt : random_.below(8);
   for (std::size_t i = 0; i < num_new; ++i) {
     request.prompt.push_back(static_cast<TokenId>(random_.below(world_.engine.vocabulary)));
@@ -206,6 +233,48 @@ void Simulation::submit_one() {
   for (TokenStream& stream : streams.value()) {
     add_client(checked.value(), std::move(stream), num_choices);
   }
+}
+
+// As if from a file: blocks that nobody computed, sometimes damaged ones.
+void Simulation::restore() {
+  if (!has_hot() || hot_random_.chance(0.5)) return;
+  const std::size_t block_tokens = world_.engine.scheduler.block_tokens;
+  const std::size_t num_blocks =
+      hot_random_.between(1, world_.engine.scheduler.hot.pinned_blocks_max + 1);
+  std::vector<TokenId> prefix(num_blocks * block_tokens);
+  for (TokenId& token : prefix) {
+    token = static_cast<TokenId>(hot_random_.below(world_.engine.vocabulary));
+  }
+  const auto fill = [&](std::size_t at, BlockId block) -> Status {
+    if (hot_random_.chance(0.05)) return Error{ErrorCode::kCorruptData, "a damaged block"};
+    runner_.put(prefix, at, block);
+    return Ok{};
+  };
+  const HotSource source = hot_random_.chance(0.5) ? HotSource::kAsked : HotSource::kFound;
+  if (engine_->restore(prefix, source, fill).ok()) restored_ = prefix;
+}
+
+// Somebody asks for a prefix of a prompt that was there before to stay.
+void Simulation::pin_one() {
+  if (clients_.empty()) return;
+  Request request;
+  request.prompt = clients_[hot_random_.below(clients_.size())].request.prompt;
+  const std::size_t num_tokens = hot_random_.between(1, request.prompt.size());
+  request.prompt.resize(num_tokens);
+  request.service_class.index =
+      static_cast<std::uint32_t>(hot_random_.below(world_.engine.scheduler.classes.size()));
+  Result<TokenStream> stream = engine_->pin(request.prompt, request.service_class);
+  const std::size_t block_tokens = world_.engine.scheduler.block_tokens;
+  request.prompt.resize(num_tokens / block_tokens * block_tokens);
+  request.max_tokens = 1;
+  const Result<Request> checked =
+      checked_request(request, engine_->request_limits(request.service_class));
+  if (stream.ok() != checked.ok() && (stream.ok() || !is_refusal_of_now(stream.error()))) {
+    fail("a prefix was taken or refused for the wrong reason");
+  }
+  if (!stream.ok()) return;
+  add_client(checked.value(), std::move(stream).value(), 1);
+  clients_.back().is_pin = true;
 }
 
 void Simulation::add_client(const Request& request, TokenStream stream, std::size_t num_choices) {
@@ -266,6 +335,7 @@ void Simulation::arrive() {
   for (std::size_t i = 0; i < burst && num_arrived_ < world_.num_requests; ++i) {
     ++num_arrived_;
     submit_one();
+    if (has_hot() && hot_random_.chance(0.1)) pin_one();
   }
 }
 
@@ -280,6 +350,9 @@ void Simulation::step() {
   if (g_trace.back() == ':') g_trace += "\n";
   if (options_.invariant_checks == InvariantChecks::kOn) engine_->scheduler().check_invariants();
   report_.num_preemptions += engine_->scheduler().last_plan().preempted.size();
+  const HotPrefixes& hot = engine_->scheduler().hot_prefixes();
+  report_.num_asked_pins = std::max<std::uint64_t>(report_.num_asked_pins, hot.num_asked());
+  report_.num_found_pins = std::max<std::uint64_t>(report_.num_found_pins, hot.num_found());
   for (SimClient& client : clients_) {
     client.behave(report_.num_steps, random_);
     if (client.is_live && client.stream && report_.num_steps >= ends_by_step(client)) {
@@ -292,7 +365,8 @@ void Simulation::step() {
 void Simulation::finish() {
   if (engine_->scheduler().num_live() != 0) fail("requests are left over");
   const PrefixIndex& index = engine_->scheduler().prefix_index();
-  if (pool_.num_used() != index.num_idle()) fail("blocks are left over");
+  if (pool_.num_used() != index.num_idle() + index.num_pinned()) fail("blocks are left over");
+  if (index.num_pinned() > world_.engine.scheduler.hot.pinned_blocks_max) fail("too many pins");
   for (std::uint32_t i = 0; i < world_.engine.scheduler.classes.size(); ++i) {
     const ClassStatus status = engine_->scheduler().class_status(ClassId{i});
     if (engine_->admission().num_tokens(ClassId{i}) != 0) fail("tokens are left in the queue");
@@ -311,7 +385,7 @@ void Simulation::finish() {
     if (!verdict.empty() && !(was_shut && is_cancelled)) fail(verdict);
     if (const auto end = client.stream->finished()) {
       if (end->reason == FinishReason::kError && client.solo.reason != FinishReason::kError &&
-          world_.failure_chance == 0) {
+          world_.failure_chance == 0 && !client.is_pin) {
         fail("a request failed although nothing did");
       }
       ++report_.num_ends[static_cast<std::size_t>(end->reason)];
@@ -325,6 +399,7 @@ SimReport Simulation::run() {
   // Far above the sum of all bounds: a simulation that gets here hangs.
   constexpr std::uint64_t kStepsMax = 50'000;
   g_trace.clear();
+  restore();
   while (report_.failure.empty()) {
     step();
     const bool is_done = num_arrived_ == world_.num_requests &&

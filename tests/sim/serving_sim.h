@@ -24,6 +24,8 @@ struct SimReport {
   std::uint64_t num_reclaims = 0;
   std::uint64_t num_copies = 0;  // of last blocks of prompts
   std::uint64_t num_cached_tokens = 0;
+  std::uint64_t num_asked_pins = 0;  // most at a time
+  std::uint64_t num_found_pins = 0;
   std::uint64_t num_slots_checked = 0;
   std::uint64_t num_ends[5] = {};  // by FinishReason; streams that were dropped are not counted
   std::string failure;             // empty when all is well

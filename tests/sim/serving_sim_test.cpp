@@ -23,6 +23,8 @@ TEST(ServingSim, EveryPromiseHoldsOverManySeeds) {
     sum.num_reclaims += report.num_reclaims;
     sum.num_copies += report.num_copies;
     sum.num_cached_tokens += report.num_cached_tokens;
+    sum.num_asked_pins += report.num_asked_pins;
+    sum.num_found_pins += report.num_found_pins;
     for (int end = 0; end < 5; ++end) sum.num_ends[end] += report.num_ends[end];
   }
   // The seeds reach what they are there for.
@@ -32,6 +34,8 @@ TEST(ServingSim, EveryPromiseHoldsOverManySeeds) {
   EXPECT_GT(sum.num_reclaims, 20u);
   EXPECT_GT(sum.num_copies, 20u);
   EXPECT_GT(sum.num_cached_tokens, 1000u);
+  EXPECT_GT(sum.num_asked_pins, 50u);
+  EXPECT_GT(sum.num_found_pins, 20u);
   for (const std::uint64_t num_ends : sum.num_ends) EXPECT_GT(num_ends, 20u);
 }
 

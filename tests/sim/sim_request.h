@@ -29,6 +29,7 @@ SoloRun solo_run(const Request& request, std::uint64_t seed, std::size_t vocabul
 struct SimClient {
   Request request;  // with its id and max_tokens as the engine fills them in
   std::optional<TokenStream> stream;
+  bool is_pin = false;        // Engine::pin, which may be refused for lack of room
   bool has_siblings = false;  // other choices of the same request
   ClientHabit habit = ClientHabit::kReads;
   std::uint64_t leaves_at_step = 0;

@@ -123,6 +123,16 @@ void TruthRunner::write(const PlannedChunk& chunk) {
   }
 }
 
+void TruthRunner::put(std::span<const TokenId> prefix, std::size_t at, BlockId block) {
+  std::uint64_t prefix_hash = 0;
+  for (std::size_t i = 0; i < (at + 1) * options_.block_tokens; ++i) {
+    prefix_hash = extend_hash(prefix_hash, prefix[i]);
+    if (i < at * options_.block_tokens) continue;
+    slots_[block.index * options_.block_tokens + i % options_.block_tokens] = {prefix_hash, i,
+                                                                               prefix[i]};
+  }
+}
+
 void TruthRunner::read(const PlannedChunk& chunk) {
   const Sequence& sequence = *chunk.sequence;
   std::uint64_t prefix_hash = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,9 @@ class TruthRunner final : public ModelRunner {
   explicit TruthRunner(const TruthRunnerOptions& options);
 
   Status run(const StepPlan& plan, StepResult& result) override;
+
+  // Puts block `at` of a prefix into a block of the cache, as a file that was saved would.
+  void put(std::span<const TokenId> prefix, std::size_t at, BlockId block);
 
   // Whose cached blocks kStalePrefix writes over.
   void watch(const PrefixIndex& index) { index_ = &index; }
