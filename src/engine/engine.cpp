@@ -19,7 +19,9 @@ RequestLimits limits_of(const EngineOptions& options, const BlockPool& pool) {
           .context_tokens = options.context_tokens,
           .cache_tokens = (pool.num_blocks() - options.scheduler.hot.pinned_blocks_max) *
                           options.scheduler.block_tokens,
-          .num_classes = options.scheduler.classes.size()};
+          .num_classes = options.scheduler.classes.size(),
+          .pooled_width = options.pooled_width,
+          .adapter_rank_max = options.adapter_rank_max};
 }
 
 }  // namespace
@@ -114,6 +116,10 @@ Result<std::size_t> Engine::restore(std::span<const TokenId> prefix, HotSource s
 
 Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::size_t num_choices,
                                                         std::size_t pin_blocks) {
+  if (num_choices > 1 && request.pooling != Pooling::kNone) {
+    return Error{ErrorCode::kInvalidArgument,
+                 std::to_string(num_choices) + " choices of a pooled request, expected 1"};
+  }
   const RequestLimits limits = request_limits(request.service_class);
   request.id = RequestId{num_submitted_.fetch_add(num_choices, std::memory_order_relaxed) + 1};
   request = TRY(checked_request(std::move(request), limits));
@@ -142,6 +148,9 @@ Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::si
         std::make_unique<Sequence>(std::move(choice), options_.scheduler.block_tokens, now);
     if (i > 0) sequence->num_queued_tokens = kFollowerTokens;
     sequence->pin_blocks = pin_blocks;
+    if (request.pooling != Pooling::kNone) {
+      sequence->pooled = std::make_unique<PooledState>(request.pooling, options_.pooled_width);
+    }
     streams.emplace_back(stream);
     submission.choices.push_back({std::move(sequence), std::move(stream)});
   }
@@ -303,6 +312,9 @@ void Engine::emit() {
     note_change(stream);
   }
   for (const std::unique_ptr<Sequence>& sequence : events.finished) {
+    if (sequence->pooled != nullptr && sequence->finish->reason == FinishReason::kStop) {
+      streams_[sequence->id.index]->set_pooled(std::move(sequence->pooled->vector));
+    }
     streams_[sequence->id.index]->finish(*sequence->finish);
     note_change(*streams_[sequence->id.index]);
     streams_[sequence->id.index].reset();

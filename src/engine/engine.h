@@ -28,6 +28,9 @@ struct EngineOptions {
   SchedulerOptions scheduler = {};
   std::size_t vocabulary = 0;      // V of the model
   std::size_t context_tokens = 0;  // prompt and generated tokens of one request
+  // What the runner can do beside drawing tokens: RequestLimits has the meaning.
+  std::size_t pooled_width = 0;
+  std::size_t adapter_rank_max = 0;
   // Mixed with the request's id when a request brings no seed of its own. Whoever wants a different
   // text at every start passes something different.
   std::uint64_t seed = 0;

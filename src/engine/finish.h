@@ -12,7 +12,7 @@
 namespace millrace {
 
 enum class FinishReason : std::uint8_t {
-  kStop,       // a stop token was drawn
+  kStop,       // a stop token was drawn, or the vector of a pooled request is there
   kLength,     // max_tokens were generated
   kCancelled,  // the client went away or asked for it, or the engine was shut down
   kDeadline,   // the request's own time was up
@@ -24,7 +24,7 @@ std::string_view finish_reason_name(FinishReason reason);
 
 struct Finish {
   FinishReason reason = FinishReason::kStop;
-  std::optional<TokenId> stop_token = std::nullopt;  // with kStop
+  std::optional<TokenId> stop_token = std::nullopt;  // with kStop, unless pooled
   std::optional<Error> error = std::nullopt;         // with kError
   std::size_t num_prompt = 0;
   std::size_t num_generated = 0;  // the stop token counts: it took a step like any other

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "model/lora_adapter.h"
 
 namespace millrace {
 namespace {
@@ -49,6 +50,35 @@ Result<std::size_t> generated_tokens_max(const Request& request, const RequestLi
   return wanted;
 }
 
+// A pooled request counts as one that generates a single token, which it never feeds back.
+Status check_pooled(const Request& request, const RequestLimits& limits) {
+  if (limits.pooled_width == 0) {
+    return Error{ErrorCode::kUnsupported, "this engine gives no pooled hidden states"};
+  }
+  if (request.max_tokens || request.min_tokens > 0 || !request.stop_ids.empty() ||
+      request.constraint != nullptr) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "a pooled request generates nothing, found max_tokens, min_tokens, stop_ids or a "
+                 "constraint"};
+  }
+  const std::size_t num_prompt = request.prompt.size();
+  const std::size_t num_tokens_max = std::min(limits.context_tokens, limits.cache_tokens);
+  if (num_prompt <= num_tokens_max) return Ok{};
+  return Error{ErrorCode::kTooLarge, "prompt of " + std::to_string(num_prompt) +
+                                         " tokens exceeds context of " +
+                                         std::to_string(num_tokens_max)};
+}
+
+Status check_adapter(const Request& request, const RequestLimits& limits) {
+  if (request.adapter == nullptr || request.adapter->rank_max() <= limits.adapter_rank_max) {
+    return Ok{};
+  }
+  return Error{ErrorCode::kUnsupported, "adapter of rank " +
+                                            std::to_string(request.adapter->rank_max()) +
+                                            ", this engine is planned for ranks of at most " +
+                                            std::to_string(limits.adapter_rank_max)};
+}
+
 }  // namespace
 
 Result<Request> checked_request(Request request, const RequestLimits& limits) {
@@ -62,10 +92,16 @@ Result<Request> checked_request(Request request, const RequestLimits& limits) {
   if (request.prompt.empty()) {
     return Error{ErrorCode::kInvalidArgument, "prompt has no tokens, expected at least 1"};
   }
-  if (request.max_tokens == std::size_t{0}) {
+  TRY(check_adapter(request, limits));
+  request.salt.adapter = request.adapter == nullptr ? 0 : request.adapter->id();
+  if (request.pooling != Pooling::kNone) {
+    TRY(check_pooled(request, limits));
+    request.max_tokens = 1;
+  } else if (request.max_tokens == std::size_t{0}) {
     return Error{ErrorCode::kInvalidArgument, "max_tokens is 0, expected at least 1"};
+  } else {
+    request.max_tokens = TRY(generated_tokens_max(request, limits));
   }
-  request.max_tokens = TRY(generated_tokens_max(request, limits));
   TRY(check_tokens("prompt", request.prompt, limits.vocabulary));
   if (request.stop_ids.size() > kStopIdsMax) {
     return Error{ErrorCode::kTooLarge, std::to_string(request.stop_ids.size()) +

@@ -18,6 +18,17 @@
 
 namespace millrace {
 
+class LoraAdapter;
+// Shared by its store and every request that uses it, and never changed: whoever is last drops it.
+using AdapterRef = std::shared_ptr<const LoraAdapter>;
+
+// A request may ask for one vector instead of tokens: of its hidden states after the final norm.
+enum class Pooling : std::uint8_t {
+  kNone,  // tokens
+  kMean,  // the mean over all positions
+  kLast,  // that of the last token
+};
+
 struct Request {
   RequestId id;  // given by Engine::submit
   std::vector<TokenId> prompt;
@@ -39,6 +50,11 @@ struct Request {
   std::optional<std::uint64_t> watch;
   // Tokens that may come, in its first state. Shared because it never changes: sequences fork it.
   std::shared_ptr<const LogitConstraint> constraint;
+  // What is added to the model's weights; null: nothing. Of the same model.
+  AdapterRef adapter;
+  // Not kNone: nothing is generated, and the stream ends with a vector, not normalised. Leave
+  // max_tokens, min_tokens, stop_ids and constraint out.
+  Pooling pooling = Pooling::kNone;
 };
 
 // Choices of one request at most; OpenAI's limit.
@@ -52,10 +68,13 @@ struct RequestLimits {
   std::size_t context_tokens = 0;  // prompt and generated tokens together
   std::size_t cache_tokens = 0;    // slots of the whole KV cache
   std::size_t num_classes = 1;
+  std::size_t pooled_width = 0;      // of vectors; 0: the runner gives none
+  std::size_t adapter_rank_max = 0;  // of adapters; 0: the runner takes none
 };
 
-// The request with max_tokens filled in; kInvalidArgument or kTooLarge naming what was found and
-// what is allowed. A request that passes can always run, alone if need be.
+// The request with max_tokens (1 for a pooled one) and the salt's adapter filled in;
+// kInvalidArgument, kUnsupported or kTooLarge naming what was found and what is allowed. A request
+// that passes can always run, alone if need be.
 Result<Request> checked_request(Request request, const RequestLimits& limits);
 
 // KV slots that the request fills at most. The last token is never computed.

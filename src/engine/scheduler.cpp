@@ -299,6 +299,11 @@ void Scheduler::unpark_followers(Sequence& leader) {
 void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledToken& sample) {
   CHECK(sample.outcome != SampleOutcome::kNone);
   const Request& request = sequence.request;
+  if (sample.outcome == SampleOutcome::kPooled) {
+    CHECK(request.pooling != Pooling::kNone);
+    end(sequence, {.reason = FinishReason::kStop});
+    return;
+  }
   if (sample.outcome != SampleOutcome::kToken) {
     end(sequence, {.reason = FinishReason::kError,
                    .error = sampling_error(sample.outcome, sequence.num_tokens())});

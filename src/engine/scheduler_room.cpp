@@ -104,9 +104,8 @@ void Scheduler::start(Sequence& sequence) {
 
 void Scheduler::attach_prefix(Sequence& sequence) {
   ClassState& state = state_of(sequence);
-  // At least one token is computed, for its logits.
   const std::size_t num_cached = index_.attach(
-      sequence.prefix_key(), (sequence.num_tokens() - 1) / options_.block_tokens,
+      sequence.prefix_key(), sequence.num_reusable() / options_.block_tokens,
       options_.classes[sequence.request.service_class.index].cache_priority, sequence.blocks);
   state.num_blocks += num_cached;
   sequence.num_published = num_cached;
@@ -214,8 +213,8 @@ Denial Scheduler::start_denial(const Sequence& sequence) const {
   const std::size_t whole = blocks_for_tokens(sequence.num_tokens(), options_.block_tokens);
   PrefixIndex::Cached cached;
   if (options_.prefix_reuse == PrefixReuse::kOn) {
-    cached = index_.find_cached(sequence.prefix_key(),
-                                (sequence.num_tokens() - 1) / options_.block_tokens);
+    cached =
+        index_.find_cached(sequence.prefix_key(), sequence.num_reusable() / options_.block_tokens);
   }
   // A prompt streams into what is free. One that was preempted waits until it fits, so that
   // it does not start just to be preempted again.

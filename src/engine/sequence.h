@@ -23,6 +23,16 @@ enum class HotSource : std::uint8_t {
   kFound,  // it is requested often, see HotPrefixes
 };
 
+// Where the runner gathers the vector of a pooled request, chunk by chunk.
+struct PooledState {
+  PooledState(Pooling pooling, std::size_t width)
+      : sum(pooling == Pooling::kMean ? width : 0), vector(width) {}
+
+  std::vector<double> sum;  // kMean: over positions [0, num_positions), in rising order
+  std::size_t num_positions = 0;
+  std::vector<float> vector;  // once the last chunk has been computed
+};
+
 // Made by whoever submits, with all the capacity that it will ever need; from then on touched by
 // the engine thread only. Two integers say where it is: num_computed tokens have their keys and
 // values in the cache, num_tokens() are known. There is no prefill or decode state.
@@ -52,6 +62,7 @@ struct Sequence {
   std::unique_ptr<LogitConstraint> constraint;
   std::size_t pin_blocks = 0;  // of the prompt, to be pinned once they are published
   HotSource pin_source = HotSource::kAsked;
+  std::unique_ptr<PooledState> pooled;  // of a pooled request; the runner's in a step
 
   SequenceId id;              // below num_requests_max; free again when the sequence has ended
   std::uint64_t arrival = 0;  // rises with each submission; breaks ties of start_by
@@ -74,6 +85,11 @@ struct Sequence {
   std::size_t num_remaining() const {
     CHECK(num_computed <= tokens.size());
     return tokens.size() - num_computed;
+  }
+  // Tokens from the front whose keys and values may come from the cache. The last one is computed
+  // for what comes of it; a mean needs the hidden state of each.
+  std::size_t num_reusable() const {
+    return request.pooling == Pooling::kMean ? 0 : tokens.size() - 1;
   }
   PrefixKey prefix_key() const { return {request.salt, tokens, prefix_hashes}; }
   // Its class's order.

@@ -52,7 +52,8 @@ struct StepPlan {
 enum class SampleOutcome : std::uint8_t {
   kNone,         // the chunk does not reach the sequence's end
   kToken,        // a token was drawn
-  kBadLogits,    // the model gave a NaN or an infinity
+  kBadLogits,    // the model gave a NaN or an infinity, in logits or a pooled vector
+  kPooled,       // its vector is there
   kNoCandidate,  // bias and min_tokens left no token to draw
 };
 

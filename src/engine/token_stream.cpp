@@ -50,6 +50,18 @@ void StreamState::finish(const Finish& finish) {
   changed_.notify_one();
 }
 
+void StreamState::set_pooled(std::vector<float> vector) {
+  const std::lock_guard lock(mutex_);
+  CHECK(!finish_);
+  pooled_ = std::move(vector);
+}
+
+std::vector<float> StreamState::take_pooled() {
+  const std::lock_guard lock(mutex_);
+  if (!finish_) return {};
+  return std::exchange(pooled_, {});
+}
+
 void StreamState::cancel() {
   cancelled_.store(true, std::memory_order_release);
   num_cancels_->fetch_add(1, std::memory_order_release);

@@ -46,6 +46,8 @@ class StreamState {
   void push(const SampledToken& token, std::span<const TokenLogprob> top);
   void start(std::size_t num_cached);
   void finish(const Finish& finish);
+  // Before finish, for a pooled request.
+  void set_pooled(std::vector<float> vector);
   bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
   std::optional<std::uint64_t> watch() const { return watch_; }
 
@@ -56,6 +58,7 @@ class StreamState {
   std::optional<Finish> finished() const;
   bool has_ended() const;
   std::optional<std::size_t> num_cached() const;
+  std::vector<float> take_pooled();
 
  private:
   GeneratedToken token_at(std::size_t index) const;
@@ -73,6 +76,7 @@ class StreamState {
   std::vector<TokenId> tokens_;
   std::vector<float> logprobs_;    // one per token when asked for
   std::vector<TokenLogprob> top_;  // top_logprobs_ per token when asked for
+  std::vector<float> pooled_;
   std::size_t num_popped_ = 0;
   std::optional<std::size_t> num_cached_;
   std::optional<Finish> finish_;
@@ -102,6 +106,10 @@ class TokenStream {
   // Tokens of the prompt that were found in the cache; known from the first token on, also to
   // whoever streams its usage first. Nothing before the request has run.
   std::optional<std::size_t> num_cached() const { return state_->num_cached(); }
+
+  // Once a pooled request has ended with kStop: its vector, as wide as the model. Empty before,
+  // after any other end, and when it was taken.
+  std::vector<float> take_pooled() { return state_->take_pooled(); }
 
   // Asks for the end. The engine frees everything at its next step.
   void cancel() { state_->cancel(); }

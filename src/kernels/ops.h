@@ -67,6 +67,30 @@ struct MatmulOptions {
 void matmul(KernelContext& context, const MatmulInput& input, const PackedMatrix& weight,
             const MatmulOptions& options, TensorView y);
 
+// What a low-rank adapter adds to one matrix W [N, P]: y += scale * up (down x). Float formats.
+// Hu et al. 2021, arXiv:2106.09685, section 4.1.
+struct LoraPair {
+  PackedMatrix down;  // [rank, P]; without rows the adapter leaves W as it is
+  PackedMatrix up;    // [N, rank]
+  float scale = 1.0f;
+};
+// Rows [row_begin, row_end) of a step belong to one adapter. Segments rise and do not overlap; rows
+// of none belong to no adapter.
+struct LoraSegment {
+  std::span<const LoraPair> pairs;  // all of the adapter's
+  std::size_t row_begin = 0;
+  std::size_t row_end = 0;
+};
+// inner[t] = scale * down x[t] for the rows of every segment, with pair `pair` of its adapter.
+//   x [M, P], inner [M, at least the largest rank]: the first rank elements of a row are written.
+// Rows of many adapters in one call, as Chen et al. 2023, arXiv:2310.18547 (there each row gathers
+// its adapter; here rows of one adapter lie side by side). Same order of summation as matmul.
+void lora_down(KernelContext& context, ConstTensorView x, std::span<const LoraSegment> segments,
+               std::size_t pair, TensorView inner, Sync sync = Sync::kBarrier);
+// y[t] += up inner[t] for the same rows; the others are not touched.   y [M, N].
+void lora_up(KernelContext& context, ConstTensorView inner, std::span<const LoraSegment> segments,
+             std::size_t pair, TensorView y, Sync sync = Sync::kBarrier);
+
 // cos and sin of positions[t] * inverse_frequency[i], times `attention_factor`: once per step and
 // rope kind.
 //   inverse_frequencies [R/2] double; cos, sin [T, R/2] f32. Computed in double, rounded once.

@@ -26,7 +26,8 @@ std::size_t table_blocks(const PrefixKey& key, std::size_t blocks_max) {
 
 void extend_prefix_hashes(PrefixSalt salt, std::span<const TokenId> tokens,
                           std::size_t block_tokens, std::vector<std::uint64_t>& hashes) {
-  std::uint64_t hash = hashes.empty() ? mix64(mix64(salt.high) + salt.low) : hashes.back();
+  const std::uint64_t first = mix64(mix64(mix64(salt.high) + salt.low) + salt.adapter);
+  std::uint64_t hash = hashes.empty() ? first : hashes.back();
   for (std::size_t i = hashes.size(); (i + 1) * block_tokens <= tokens.size(); ++i) {
     hash = extend_hash(hash, tokens.subspan(i * block_tokens, block_tokens));
     hashes.push_back(hash);

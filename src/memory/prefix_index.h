@@ -22,6 +22,8 @@ namespace millrace {
 struct PrefixSalt {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
+  // The adapter that keys and values were computed with; 0: the model alone.
+  std::uint64_t adapter = 0;
   bool operator==(const PrefixSalt&) const = default;
 };
 

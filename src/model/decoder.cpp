@@ -49,7 +49,9 @@ ForwardOutput Decoder::forward(KernelContext& context, const ForwardBatch& batch
   CHECK(batch.num_tokens() <= limits_.tokens_max);
   CHECK(batch.positions.size() == batch.num_tokens());
   CHECK(batch.logit_rows.size() <= limits_.logit_rows_max);
+  CHECK(batch.state_rows.size() <= limits_.tokens_max);
   CHECK(cache.layers.size() == spec_->layers.size());
+  CHECK(batch.adapters.empty() || limits_.adapter_rank_max > 0);
 
   run_embedding(context, batch);
   for (std::size_t i = 0; i < spec_->ropes.size(); ++i) {
@@ -64,7 +66,7 @@ ForwardOutput Decoder::forward(KernelContext& context, const ForwardBatch& batch
   run_logits(context, batch);
   const std::size_t num_rows = batch.logit_rows.size();
   return {shaped(workspace_.logits, num_rows, spec_->vocabulary),
-          shaped(workspace_.last_hidden, num_rows, spec_->hidden)};
+          shaped(workspace_.last_hidden, num_rows, spec_->hidden), run_states(context, batch)};
 }
 
 ForwardOutput run_forward(Decoder& decoder, KernelContext& context, const ForwardBatch& batch,
@@ -95,15 +97,15 @@ void Decoder::run_layer(KernelContext& context, const ForwardBatch& batch, const
   run_attention(context, input, batch, cache, layer);
   // Before attention's output is added when both parts see the same hidden state, else after.
   const bool is_parallel = spec.residual == ResidualKind::kParallel;
-  if (!is_parallel) run_attention_output(context, tokens, layer);
+  if (!is_parallel) run_attention_output(context, batch, layer);
   if (!is_parallel || spec.feed_forward_norm) {
     input = part_input(context, spec.feed_forward_norm, weights.feed_forward_norm, tokens);
   }
-  if (is_parallel) run_attention_output(context, tokens, layer);
+  if (is_parallel) run_attention_output(context, batch, layer);
   if (spec.feed_forward.kind == FeedForwardKind::kExperts) {
     run_experts(context, input, layer);
   } else {
-    run_feed_forward(context, input, layer);
+    run_feed_forward(context, input, batch, layer);
   }
 }
 
@@ -158,7 +160,7 @@ void Decoder::run_attention(KernelContext& context, TensorView input, const Forw
   if (spec.latent) {
     project_latents(context, input, layer);
   } else {
-    project(context, input, layer);
+    project(context, input, batch, layer);
   }
   kv_store(context, by_heads(key, spec.num_kv_heads), by_heads(value, spec.num_kv_heads),
            batch.attention, cache);
@@ -171,7 +173,8 @@ void Decoder::run_attention(KernelContext& context, TensorView input, const Forw
   if (spec.latent) leave_latent(context, tokens, layer);
 }
 
-void Decoder::project(KernelContext& context, TensorView input, std::size_t layer) {
+void Decoder::project(KernelContext& context, TensorView input, const ForwardBatch& batch,
+                      std::size_t layer) {
   const AttentionSpec& spec = spec_->layers[layer].attention;
   const AttentionWeights& weights = weights_->layers[layer].attention;
   const std::size_t tokens = input.num_rows();
@@ -180,6 +183,8 @@ void Decoder::project(KernelContext& context, TensorView input, std::size_t laye
   const TensorView value =
       shaped(workspace_.value, tokens, spec.num_kv_heads * spec.value_head_dim);
 
+  enter_adapters(context, input, batch, layer,
+                 {LoraSlot::kQuery, LoraSlot::kKey, LoraSlot::kValue});
   QuantizedRows rows;
   const MatmulInput prepared = prepare(
       context, input, rows, {weights.query.format, weights.key.format, weights.value.format});
@@ -187,6 +192,8 @@ void Decoder::project(KernelContext& context, TensorView input, std::size_t laye
          query);
   matmul(context, prepared, weights.key, {.bias = weights.key_bias, .sync = Sync::kNone}, key);
   matmul(context, prepared, weights.value, {.bias = weights.value_bias}, value);
+  leave_adapters(context, batch, layer,
+                 {{LoraSlot::kQuery, query}, {LoraSlot::kKey, key}, {LoraSlot::kValue, value}});
 
   if (spec.query_norm) {
     norm_heads(context, query, spec.num_heads, weights.query_norm, *spec.query_norm,
@@ -209,23 +216,27 @@ void Decoder::rotate(KernelContext& context, const AttentionSpec& spec, TensorVi
   rope(context, by_heads(key, spec.num_kv_heads), cos, sin, rope_spec.pairs);
 }
 
-void Decoder::run_attention_output(KernelContext& context, std::size_t num_tokens,
+void Decoder::run_attention_output(KernelContext& context, const ForwardBatch& batch,
                                    std::size_t layer) {
+  const std::size_t num_tokens = batch.num_tokens();
   const LayerSpec& spec = spec_->layers[layer];
   const AttentionWeights& weights = weights_->layers[layer].attention;
   const TensorView attended =
       shaped(spec.attention.latent ? workspace_.head_values : workspace_.attended, num_tokens,
              spec.attention.output_width());
   const PartOutput output = part_output(spec, spec.attention_post_norm, num_tokens);
+  enter_adapters(context, attended, batch, layer, {LoraSlot::kAttentionOutput});
   QuantizedRows rows;
   const MatmulInput input = prepare(context, attended, rows, {weights.output.format});
   matmul(context, input, weights.output,
          {.bias = weights.output_bias, .accumulate = output.accumulate}, output.y);
+  leave_adapters(context, batch, layer, {{LoraSlot::kAttentionOutput, output.y}});
   end_part(context, spec, spec.attention_post_norm, weights_->layers[layer].attention_post_norm,
            output);
 }
 
-void Decoder::run_feed_forward(KernelContext& context, TensorView input, std::size_t layer) {
+void Decoder::run_feed_forward(KernelContext& context, TensorView input, const ForwardBatch& batch,
+                               std::size_t layer) {
   const LayerSpec& layer_spec = spec_->layers[layer];
   const FeedForwardSpec& spec = layer_spec.feed_forward;
   const FeedForwardWeights& weights = weights_->layers[layer].feed_forward;
@@ -233,23 +244,62 @@ void Decoder::run_feed_forward(KernelContext& context, TensorView input, std::si
   const TensorView gate = shaped(workspace_.gate, num_tokens, spec.width);
   const TensorView up = shaped(workspace_.up, num_tokens, spec.width);
 
+  enter_adapters(context, input, batch, layer, {LoraSlot::kGate, LoraSlot::kUp});
   QuantizedRows rows;
   const MatmulInput prepared =
       prepare(context, input, rows, {weights.gate.format, weights.up.format});
   if (spec.kind == FeedForwardKind::kGated) {
     matmul(context, prepared, weights.gate, {.bias = weights.gate_bias, .sync = Sync::kNone}, gate);
     matmul(context, prepared, weights.up, {.bias = weights.up_bias}, up);
+    leave_adapters(context, batch, layer, {{LoraSlot::kGate, gate}, {LoraSlot::kUp, up}});
     gated_activation(context, spec.activation, gate, up, up);
   } else {
     matmul(context, prepared, weights.up, {.bias = weights.up_bias}, up);
+    leave_adapters(context, batch, layer, {{LoraSlot::kGate, gate}, {LoraSlot::kUp, up}});
     activate(context, spec.activation, up, up);
   }
   const PartOutput output = part_output(layer_spec, layer_spec.feed_forward_post_norm, num_tokens);
+  enter_adapters(context, up, batch, layer, {LoraSlot::kDown});
   const MatmulInput down = prepare(context, up, rows, {weights.down.format});
   matmul(context, down, weights.down, {.bias = weights.down_bias, .accumulate = output.accumulate},
          output.y);
+  leave_adapters(context, batch, layer, {{LoraSlot::kDown, output.y}});
   end_part(context, layer_spec, layer_spec.feed_forward_post_norm,
            weights_->layers[layer].feed_forward_post_norm, output);
+}
+
+void Decoder::enter_adapters(KernelContext& context, TensorView input, const ForwardBatch& batch,
+                             std::size_t layer, std::initializer_list<LoraSlot> slots) {
+  std::size_t i = 0;
+  for (const LoraSlot slot : slots) {
+    if (batch.adapters.empty()) return;
+    const TensorView inner =
+        shaped(workspace_.adapter_inner[i++], batch.num_tokens(), limits_.adapter_rank_max);
+    lora_down(context, input, batch.adapters, lora_index(layer, slot), inner, Sync::kNone);
+  }
+}
+
+void Decoder::leave_adapters(KernelContext& context, const ForwardBatch& batch, std::size_t layer,
+                             std::initializer_list<AdaptedOutput> outputs) {
+  if (batch.adapters.empty()) return;
+  std::size_t i = 0;
+  for (const AdaptedOutput& output : outputs) {
+    const TensorView inner =
+        shaped(workspace_.adapter_inner[i++], batch.num_tokens(), limits_.adapter_rank_max);
+    lora_up(context, inner, batch.adapters, lora_index(layer, output.slot), output.y,
+            i < outputs.size() ? Sync::kNone : Sync::kBarrier);
+  }
+}
+
+// Into the buffer of normed inputs, which no layer needs any more.
+TensorView Decoder::run_states(KernelContext& context, const ForwardBatch& batch) {
+  const std::size_t num_rows = batch.state_rows.size();
+  const TensorView states = shaped(workspace_.normed, num_rows, spec_->hidden);
+  if (num_rows == 0) return states;
+  gather_rows(context, shaped(workspace_.hidden, batch.num_tokens(), spec_->hidden),
+              batch.state_rows, states);
+  norm_rows(context, states, weights_->final_norm, spec_->final_norm, states);
+  return states;
 }
 
 void Decoder::run_logits(KernelContext& context, const ForwardBatch& batch) {

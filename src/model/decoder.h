@@ -1,6 +1,7 @@
 // The one decoder: runs any ModelSpec, one step at a time.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -11,6 +12,7 @@
 #include "base/result.h"
 #include "kernels/context.h"
 #include "model/forward_batch.h"
+#include "model/lora_adapter.h"
 #include "model/model_spec.h"
 #include "model/model_weights.h"
 #include "tensor/kv_view.h"
@@ -21,6 +23,7 @@ namespace millrace {
 struct DecoderLimits {
   std::size_t tokens_max = 512;
   std::size_t logit_rows_max = 64;
+  std::size_t adapter_rank_max = 0;  // of LoRA adapters; 0: none are taken
 };
 
 // One buffer of the workspace and why it is there.
@@ -64,8 +67,9 @@ class Decoder {
     TensorView router;                 // [T, X]
     TensorView expert_in, expert_out;  // [T*k, E]
     ExpertRouting routing;
-    TensorView logits, last_hidden;  // [rows, V], [rows, E]
-    std::byte* quantized = nullptr;  // rows of any matmul's input, for int weights
+    std::array<TensorView, 3> adapter_inner;  // [T, rank_max] each
+    TensorView logits, last_hidden;           // [rows, V], [rows, E]
+    std::byte* quantized = nullptr;           // rows of any matmul's input, for int weights
   };
 
   Decoder(const ModelSpec& spec, const ModelWeights& weights, const DecoderLimits& limits);
@@ -77,15 +81,17 @@ class Decoder {
   void run_attention(KernelContext& context, TensorView input, const ForwardBatch& batch,
                      const KvLayerView& cache, std::size_t layer);
   // Queries, keys and values of the layer, into the workspace.
-  void project(KernelContext& context, TensorView input, std::size_t layer);
+  void project(KernelContext& context, TensorView input, const ForwardBatch& batch,
+               std::size_t layer);
   void project_latents(KernelContext& context, TensorView input, std::size_t layer);
   void project_queries(KernelContext& context, const MatmulInput& input, std::size_t layer);
   void leave_latent(KernelContext& context, std::size_t num_tokens, std::size_t layer);
   void multiply_heads(KernelContext& context, const HeadPart& x,
                       std::span<const PackedMatrix> weights, const HeadPart& y);
-  void run_attention_output(KernelContext& context, std::size_t num_tokens, std::size_t layer);
+  void run_attention_output(KernelContext& context, const ForwardBatch& batch, std::size_t layer);
   void rotate(KernelContext& context, const AttentionSpec& spec, TensorView query, TensorView key);
-  void run_feed_forward(KernelContext& context, TensorView input, std::size_t layer);
+  void run_feed_forward(KernelContext& context, TensorView input, const ForwardBatch& batch,
+                        std::size_t layer);
   void run_experts(KernelContext& context, TensorView input, std::size_t layer);
   ExpertRouting route(KernelContext& context, TensorView input, std::size_t layer);
   // The shared expert up to its last matrix, and from there onto `output`.
@@ -105,7 +111,18 @@ class Decoder {
   void end_part(KernelContext& context, const LayerSpec& spec,
                 const std::optional<NormSpec>& post_norm, const NormWeights& weights,
                 const PartOutput& output);
+  // What the batch's adapters add to matrices that have one input: first inwards, which may go on
+  // while the matrices are multiplied, then, behind a barrier, onto their outputs.
+  struct AdaptedOutput {
+    LoraSlot slot;
+    TensorView y;
+  };
+  void enter_adapters(KernelContext& context, TensorView input, const ForwardBatch& batch,
+                      std::size_t layer, std::initializer_list<LoraSlot> slots);
+  void leave_adapters(KernelContext& context, const ForwardBatch& batch, std::size_t layer,
+                      std::initializer_list<AdaptedOutput> outputs);
   void run_logits(KernelContext& context, const ForwardBatch& batch);
+  TensorView run_states(KernelContext& context, const ForwardBatch& batch);
   MatmulInput prepare(KernelContext& context, ConstTensorView x, QuantizedRows& rows,
                       std::initializer_list<WeightFormat> formats) const;
 

@@ -9,6 +9,7 @@ namespace millrace {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kAdapterInners = 3;  // of q, k and v at once
 
 // The widest extents over all layers.
 struct Widths {
@@ -128,6 +129,11 @@ Result<std::vector<WorkspaceTerm>> plan_workspace(const ModelSpec& spec,
                      std::to_string(limits.logit_rows_max) + " logit rows is outside 1 to " +
                      std::to_string(kTokensMax)};
   }
+  if (limits.adapter_rank_max > kLoraRankMax) {
+    return Error{ErrorCode::kInvalidArgument, "adapter rank " +
+                                                  std::to_string(limits.adapter_rank_max) +
+                                                  " is above " + std::to_string(kLoraRankMax)};
+  }
   const Widths widths = widest(spec);
   const std::uint64_t tokens = limits.tokens_max;
   const std::uint64_t grouped = tokens * widths.num_selected;
@@ -158,6 +164,9 @@ Result<std::vector<WorkspaceTerm>> plan_workspace(const ModelSpec& spec,
   floats("expert row tokens", grouped);
   floats("expert token rows", grouped);
   floats("expert token weights", grouped);
+  for (std::size_t i = 0; i < kAdapterInners; ++i) {
+    floats("adapter ranks", tokens * limits.adapter_rank_max);
+  }
   floats("logit inputs", std::uint64_t{limits.logit_rows_max} * spec.hidden);
   floats("logits", std::uint64_t{limits.logit_rows_max} * spec.vocabulary);
   terms.push_back({"quantised inputs", round_up(quantized_bytes(widths, limits), kAlignment)});
@@ -201,6 +210,9 @@ void Decoder::place(std::span<std::byte> workspace) {
   workspace_.routing.row_token = {cursor.array<std::uint32_t>(grouped), grouped};
   workspace_.routing.token_row = {cursor.array<std::uint32_t>(grouped), grouped};
   workspace_.routing.token_weight = {cursor.array<float>(grouped), grouped};
+  for (TensorView& inner : workspace_.adapter_inner) {
+    inner = cursor.rows(tokens, limits_.adapter_rank_max);
+  }
   workspace_.last_hidden = cursor.rows(limits_.logit_rows_max, spec_->hidden);
   workspace_.logits = cursor.rows(limits_.logit_rows_max, spec_->vocabulary);
   workspace_.quantized = cursor.take(quantized_bytes(widths, limits_));

@@ -24,6 +24,11 @@ void quantize_rows(ConstTensorView x, const QuantizedRows& q);
 void matmul(const MatmulInput& input, const PackedMatrix& weight, const MatmulOptions& options,
             TensorView y, TensorView* magnitudes = nullptr);
 
+void lora_down(ConstTensorView x, std::span<const LoraSegment> segments, std::size_t pair,
+               TensorView inner);
+void lora_up(ConstTensorView inner, std::span<const LoraSegment> segments, std::size_t pair,
+             TensorView y);
+
 void rope(TensorView x, ConstTensorView cos, ConstTensorView sin, RopePairs pairs);
 void kv_store(ConstTensorView keys, ConstTensorView values, const AttentionBatch& batch,
               const KvLayerView& cache);
