@@ -284,20 +284,19 @@ RowRuns latent_runs(TensorRole role, const LatentSpec& latent) {
 }  // namespace
 
 // Rows of q, k and v or of gate and up within one stored tensor.
-RowRuns CheckpointTensors::runs_of(const TensorKey& key, TensorLayout layout) const {
+RowRuns row_runs(const LayerSpec& layer, TensorRole role, TensorLayout layout) {
   if (layout == TensorLayout::kWhole || layout == TensorLayout::kExperts) return {};
-  const LayerSpec& layer = spec_->layers[key.layer];
   if (layout == TensorLayout::kPairedGateUp) {
-    return {.first = is_of_up(key.role) ? std::size_t{1} : 0, .length = 1, .stride = 2};
+    return {.first = is_of_up(role) ? std::size_t{1} : 0, .length = 1, .stride = 2};
   }
   if (layout == TensorLayout::kExpertsGateUp) {
     const std::size_t width = layer.feed_forward.width;
-    return {.first = is_of_up(key.role) ? width : 0, .length = width, .stride = width};
+    return {.first = is_of_up(role) ? width : 0, .length = width, .stride = width};
   }
-  if (layer.attention.latent) return latent_runs(key.role, *layer.attention.latent);
+  if (layer.attention.latent) return latent_runs(role, *layer.attention.latent);
   if (layout == TensorLayout::kStackedGateUp) {
     const std::size_t width = layer.feed_forward.width;
-    return {.first = key.role == TensorRole::kUp ? width : 0, .length = width, .stride = width};
+    return {.first = role == TensorRole::kUp ? width : 0, .length = width, .stride = width};
   }
   const AttentionSpec& attention = layer.attention;
   // Stacked is grouped with one group.
@@ -306,16 +305,14 @@ RowRuns CheckpointTensors::runs_of(const TensorKey& key, TensorLayout layout) co
   const std::size_t query = attention.num_heads / num_groups * attention.head_dim;
   const std::size_t kv = attention.num_kv_heads / num_groups * attention.head_dim;
   RowRuns runs{.first = 0, .length = query, .stride = query + 2 * kv};
-  if (key.role == TensorRole::kQuery || key.role == TensorRole::kQueryBias) return runs;
-  const bool is_key = key.role == TensorRole::kKey || key.role == TensorRole::kKeyBias;
+  if (role == TensorRole::kQuery || role == TensorRole::kQueryBias) return runs;
+  const bool is_key = role == TensorRole::kKey || role == TensorRole::kKeyBias;
   runs.first = is_key ? query : query + kv;
   runs.length = kv;
   return runs;
 }
 
-std::size_t CheckpointTensors::stored_rows(const TensorKey& key, TensorLayout layout,
-                                           std::size_t num_rows) const {
-  const LayerSpec& layer = spec_->layers[key.layer];
+std::size_t stored_rows(const LayerSpec& layer, TensorLayout layout, std::size_t num_rows) {
   if (layout == TensorLayout::kWhole || layout == TensorLayout::kExperts) return num_rows;
   if (layout == TensorLayout::kPairedGateUp || layout == TensorLayout::kExpertsGateUp) {
     return 2 * num_rows;
@@ -367,7 +364,7 @@ StoredParts CheckpointTensors::parts_of(const TensorKey& key, const TensorPlace&
     parts.index = key.expert;
     parts.is_stacked = true;
   }
-  const std::size_t all_rows = stored_rows(key, place.layout, num_rows);
+  const std::size_t all_rows = stored_rows(layer, place.layout, num_rows);
   parts.part = place.is_transposed ? Shape{num_cols, all_rows} : Shape{all_rows, num_cols};
   return parts;
 }
@@ -383,8 +380,9 @@ Result<StoredTensor> CheckpointTensors::mxfp4_matrix(const TensorKey& key, const
                  source().path() + ": tensor " + std::string(part->name) + " is of type " +
                      std::string(dtype_name(part->dtype)) + ", expected u8"};
   }
-  const std::size_t num_experts = spec_->layers[key.layer].feed_forward.num_experts;
-  const std::size_t all_rows = stored_rows(key, place.layout, num_rows);
+  const LayerSpec& layer = spec_->layers[key.layer];
+  const std::size_t num_experts = layer.feed_forward.num_experts;
+  const std::size_t all_rows = stored_rows(layer, place.layout, num_rows);
   const std::size_t num_groups = num_cols / kMxGroup;
   const Shape groups = {num_experts, all_rows, num_groups};
   const Shape elements = {num_experts, all_rows, num_groups, kMxBytes};
@@ -406,7 +404,7 @@ Result<StoredTensor> CheckpointTensors::mxfp4_matrix(const TensorKey& key, const
       .num_cols = num_cols,
       .bytes = blocks.bytes.subspan(key.expert * block_bytes, block_bytes),
       .paired_head_dim = 0,
-      .runs = runs_of(key, place.layout),
+      .runs = row_runs(spec_->layers[key.layer], key.role, place.layout),
       .transposed_pitch = 0,
       .decoded_from = std::nullopt,
       .apart_scales = scales.bytes.subspan(key.expert * scale_bytes, scale_bytes),
@@ -456,7 +454,7 @@ Result<std::optional<StoredTensor>> CheckpointTensors::quantized(const TensorKey
   stored.num_rows = num_rows;
   stored.num_cols = num_cols;
   stored.bytes = linear->bytes;
-  stored.runs = runs_of(key, place.layout);
+  stored.runs = row_runs(spec_->layers[key.layer], key.role, place.layout);
   stored.transposed_pitch = place.is_transposed && !is_turned ? parts.part[1] : 0;
   stored.quantized_row = parts.index * parts.part[0];
   stored.quantized = std::make_shared<const QuantizedLinear>(std::move(*linear));
@@ -497,7 +495,7 @@ Result<StoredTensor> CheckpointTensors::matrix(const TensorKey& key, std::size_t
       .num_cols = num_cols,
       .bytes = source.bytes.subspan(parts.index * one_bytes, one_bytes),
       .paired_head_dim = paired_head_dim(key),
-      .runs = runs_of(key, place.layout),
+      .runs = row_runs(spec_->layers[key.layer], key.role, place.layout),
       .transposed_pitch = place.is_transposed ? parts.part[1] : 0,
       .decoded_from = is_decoded ? std::optional(source.dtype) : std::nullopt,
       .apart_scales = {},
@@ -511,7 +509,7 @@ Result<StoredTensor> CheckpointTensors::vector(const TensorKey& key,
   const TensorPlace place = place_of(key);
   const SourceTensor source = TRY(checkpoint_->weights().tensor(place.name));
   TRY(check_type(source));
-  Shape expected = {stored_rows(key, place.layout, num_elements)};
+  Shape expected = {stored_rows(spec_->layers[key.layer], place.layout, num_elements)};
   if (is_stack(place.layout)) {
     const std::size_t num_experts = spec_->layers[key.layer].feed_forward.num_experts;
     expected = {num_experts, expected[0] / num_experts};
@@ -529,7 +527,7 @@ Result<StoredTensor> CheckpointTensors::vector(const TensorKey& key,
       .num_cols = 1,
       .bytes = source.bytes,
       .paired_head_dim = paired_head_dim(key),
-      .runs = runs_of(key, place.layout),
+      .runs = row_runs(spec_->layers[key.layer], key.role, place.layout),
       .transposed_pitch = 0,
       .decoded_from = std::nullopt,
       .apart_scales = {},

@@ -80,6 +80,11 @@ bool has_float8_groups(const StoredTensor& tensor);
 void split_rows(const StoredTensor& tensor, std::size_t begin, std::size_t count,
                 const QuantSpans& out);
 
+// Where a layer's rows of that role are in a stored tensor of that layout, and how many rows that
+// has in all.
+RowRuns row_runs(const LayerSpec& layer, TensorRole role, TensorLayout layout);
+std::size_t stored_rows(const LayerSpec& layer, TensorLayout layout, std::size_t num_rows);
+
 // Borrowed view of a checkpoint; const, any thread.
 class CheckpointTensors {
  public:
@@ -99,8 +104,6 @@ class CheckpointTensors {
  private:
   TensorPlace place_of(const TensorKey& key) const;
   TensorPlace gguf_place_of(const TensorKey& key) const;
-  RowRuns runs_of(const TensorKey& key, TensorLayout layout) const;
-  std::size_t stored_rows(const TensorKey& key, TensorLayout layout, std::size_t num_rows) const;
   // An expert's matrix whose elements and scales are tensors of their own.
   Result<StoredTensor> mxfp4_matrix(const TensorKey& key, const TensorPlace& place,
                                     std::size_t num_rows, std::size_t num_cols) const;

@@ -26,7 +26,8 @@ Result<std::unique_ptr<TestModel>> TestModel::load(const std::string& path,
   test->cache_ = TRY(KvCache::create(kv_cache_spec(loaded, options.kv_dtype, options.block_tokens),
                                      options.num_blocks));
   const DecoderLimits limits{.tokens_max = options.tokens_max,
-                             .logit_rows_max = options.tokens_max};
+                             .logit_rows_max = options.tokens_max,
+                             .adapter_rank_max = options.adapter_rank_max};
   test->workspace_ = TRY(Buffer::allocate(workspace_bytes(TRY(plan_workspace(loaded, limits)))));
   test->decoder_ =
       TRY(Decoder::create(loaded, test->model_->weights(), limits, test->workspace_.bytes()));
@@ -34,7 +35,7 @@ Result<std::unique_ptr<TestModel>> TestModel::load(const std::string& path,
 }
 
 std::vector<float> TestModel::logits(std::span<const std::uint32_t> ids, std::size_t chunk_tokens,
-                                     std::uint32_t first_block) {
+                                     std::uint32_t first_block, const LoraAdapter* adapter) {
   std::vector<std::uint32_t> blocks(ids.size() / options_.block_tokens + 1);
   std::iota(blocks.begin(), blocks.end(), first_block);
   std::vector<float> all;
@@ -46,6 +47,8 @@ std::vector<float> TestModel::logits(std::span<const std::uint32_t> ids, std::si
     std::iota(rows.begin(), rows.end(), 0u);
     const std::vector<std::uint32_t> chunk_begin = {0, static_cast<std::uint32_t>(count)};
     const std::vector<std::uint32_t> context_tokens = {static_cast<std::uint32_t>(begin)};
+    LoraSegment segment{.pairs = {}, .row_begin = 0, .row_end = count};
+    if (adapter != nullptr) segment.pairs = adapter->pairs();
     const ForwardBatch batch{
         .token_ids = ids.subspan(begin, count),
         .positions = positions,
@@ -54,6 +57,8 @@ std::vector<float> TestModel::logits(std::span<const std::uint32_t> ids, std::si
                       .block_table = blocks,
                       .block_table_stride = blocks.size()},
         .logit_rows = rows,
+        .state_rows = {},
+        .adapters = std::span(&segment, adapter == nullptr ? 0 : 1),
     };
     const ForwardOutput output = run_forward(*decoder_, context_, batch, cache());
     const float* values = output.logits.row<float>(0);

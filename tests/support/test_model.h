@@ -24,6 +24,7 @@ struct TestModelOptions {
   std::uint32_t block_tokens = 16;
   std::uint32_t num_blocks = 64;
   std::size_t tokens_max = 256;
+  std::size_t adapter_rank_max = 0;
   std::optional<WeightFormat> format = std::nullopt;
   // The context that the model is configured for; absent: its own.
   std::optional<std::size_t> context = std::nullopt;
@@ -41,9 +42,9 @@ class TestModel {
   const KvCache& kv_cache() const { return *cache_; }
 
   // Logits [T, V] of every position of one prompt, run in chunks of `chunk_tokens` in blocks from
-  // `first_block`.
+  // `first_block`, with an adapter or without.
   std::vector<float> logits(std::span<const std::uint32_t> ids, std::size_t chunk_tokens,
-                            std::uint32_t first_block = 0);
+                            std::uint32_t first_block = 0, const LoraAdapter* adapter = nullptr);
 
  private:
   explicit TestModel(const TestModelOptions& options);

@@ -1,0 +1,80 @@
+// The adapters of one model: loaded and unloaded while others serve, kept while they are in use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/request.h"
+
+namespace millrace {
+
+struct ModelSpec;
+
+struct AdapterStoreOptions {
+  std::size_t adapters_max = 64;
+  std::uint64_t bytes_max = 1ull << 30;  // of all of them, with those that wait for their last user
+  std::size_t rank_max = 64;             // what decoder and engine are planned for
+};
+
+struct AdapterStatus {
+  std::string name;
+  std::string path;
+  std::uint64_t id = 0;  // as in PrefixSalt::adapter
+  std::size_t rank_max = 0;
+  std::uint64_t num_bytes = 0;
+  std::size_t num_users = 0;  // requests, about
+};
+
+// Any thread. A request holds the adapter that it was given by find(), so an adapter that is
+// unloaded goes with its last request; one that is loaded again is another one to the prefix index.
+class AdapterStore {
+ public:
+  // The spec is the one that the model runs with and outlives the store.
+  AdapterStore(const ModelSpec& spec, const AdapterStoreOptions& options);
+
+  // Reads a PEFT folder on the calling thread, one at a time, while others serve.
+  // kInvalidArgument when the name is empty or taken; kResourceExhausted with both numbers when
+  // there is no room; else what LoraAdapter::load says.
+  Status load(const std::string& name, const std::string& path);
+  // kNotFound. Requests that have it go on.
+  Status unload(const std::string& name);
+  // Null when there is none of that name.
+  AdapterRef find(std::string_view name) const;
+  std::vector<AdapterStatus> adapters() const;  // in the order of loading
+
+  const AdapterStoreOptions& options() const { return options_; }
+
+ private:
+  struct Entry {
+    std::string name;
+    std::string path;
+    AdapterRef adapter;
+  };
+  struct Leaving {
+    std::weak_ptr<const LoraAdapter> adapter;
+    std::uint64_t num_bytes = 0;
+  };
+
+  // With mutex_ held.
+  std::vector<Entry>::const_iterator find_entry(std::string_view name) const;
+  Status check_room(const std::string& name) const;
+  std::uint64_t num_bytes() const;
+
+  const ModelSpec& spec_;
+  const AdapterStoreOptions options_;
+
+  std::mutex loading_mutex_;      // One load at a time; guards num_loaded_.
+  std::uint64_t num_loaded_ = 0;  // ids given so far
+
+  mutable std::mutex mutex_;  // Guards what follows.
+  std::vector<Entry> entries_;
+  std::vector<Leaving> leaving_;
+};
+
+}  // namespace millrace
