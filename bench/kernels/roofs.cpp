@@ -67,6 +67,89 @@ static inline void int8_avx2() {
   sink = sink + static_cast<std::uint64_t>(_mm256_extract_epi64(acc[0], 0));
 }
 END_TARGET
+
+// clang 14 and g++ 12 know this much of AVX-512 under these names.
+BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512vnni")
+static inline void sum_bytes_avx512(const std::byte* from, std::size_t num_bytes) {
+  __m512i sums[4] = {};
+  for (std::size_t i = 0; i + 256 <= num_bytes; i += 256) {
+    for (std::size_t j = 0; j < 4; ++j) {
+      sums[j] = _mm512_xor_si512(sums[j], _mm512_loadu_si512(from + i + j * 64));
+    }
+  }
+  alignas(64) std::uint64_t all[8];
+  _mm512_store_si512(all, sums[0] ^ sums[1] ^ sums[2] ^ sums[3]);
+  sink = sink + all[0];
+}
+
+static inline void fma_avx512() {
+  __m512 acc[kChains];
+  for (std::size_t c = 0; c < kChains; ++c) acc[c] = _mm512_set1_ps(static_cast<float>(c));
+  const __m512 a = _mm512_set1_ps(0.999f);
+  const __m512 b = _mm512_set1_ps(0.001f);
+  for (std::size_t i = 0; i < kLoops; ++i) {
+    for (std::size_t c = 0; c < kChains; ++c) acc[c] = _mm512_fmadd_ps(acc[c], a, b);
+  }
+  for (std::size_t c = 1; c < kChains; ++c) acc[0] = _mm512_add_ps(acc[0], acc[c]);
+  alignas(64) float all[16];
+  _mm512_store_ps(all, acc[0]);
+  sink = sink + static_cast<std::uint64_t>(all[0]);
+}
+
+static inline void int8_avx512() {
+  __m512i acc[kChains];
+  for (std::size_t c = 0; c < kChains; ++c) acc[c] = _mm512_setzero_si512();
+  __m512i weights = _mm512_set1_epi8(3);
+  for (std::size_t i = 0; i < kLoops; ++i) {
+    asm("" : "+v"(weights));  // Else the products are computed once.
+    for (std::size_t c = 0; c < kChains; ++c) {
+      acc[c] = _mm512_dpbusd_epi32(acc[c], weights, weights);
+    }
+  }
+  for (std::size_t c = 1; c < kChains; ++c) acc[0] = _mm512_add_epi32(acc[0], acc[c]);
+  alignas(64) std::uint64_t all[8];
+  _mm512_store_si512(all, acc[0]);
+  sink = sink + all[0];
+}
+END_TARGET
+
+BEGIN_TARGET("avx2,avxvnni")
+static inline void int8_avxvnni() {
+  __m256i acc[kChains];
+  for (std::size_t c = 0; c < kChains; ++c) acc[c] = _mm256_setzero_si256();
+  __m256i weights = _mm256_set1_epi8(3);
+  for (std::size_t i = 0; i < kLoops; ++i) {
+    asm("" : "+x"(weights));
+    for (std::size_t c = 0; c < kChains; ++c) {
+      acc[c] = _mm256_dpbusd_avx_epi32(acc[c], weights, weights);
+    }
+  }
+  for (std::size_t c = 1; c < kChains; ++c) acc[0] = _mm256_add_epi32(acc[0], acc[c]);
+  sink = sink + static_cast<std::uint64_t>(_mm256_extract_epi64(acc[0], 0));
+}
+END_TARGET
+
+// The loops for the widest instructions that a row uses.
+struct RoofLoops {
+  void (*sum_bytes)(const std::byte* from, std::size_t num_bytes) = sum_bytes_avx2;
+  void (*fma)() = fma_avx2;
+  double fma_lanes = 8;
+  void (*int8)() = int8_avx2;
+  double int8_lanes = 32;
+};
+
+RoofLoops loops_for(std::string_view isa) {
+  if (isa == "avx512") {
+    return {.sum_bytes = sum_bytes_avx512,
+            .fma = fma_avx512,
+            .fma_lanes = 16,
+            .int8 = int8_avx512,
+            .int8_lanes = 64};
+  }
+  RoofLoops loops;
+  if (isa == "avxvnni") loops.int8 = int8_avxvnni;
+  return loops;
+}
 #endif
 
 // The best rate of `work`, which does `amount` per rank.
@@ -86,20 +169,21 @@ double best_rate(ThreadTeam& team, double amount, const Work& work) {
 
 }  // namespace
 
-Roofs measure_roofs(std::string_view, ThreadTeam& team) {
+Roofs measure_roofs([[maybe_unused]] std::string_view isa, ThreadTeam& team) {
   Roofs roofs;
 #if defined(__x86_64__)
   constexpr std::size_t kReadBytes = std::size_t{256} << 20;  // Of each rank: far beyond caches.
   Buffer buffer = MUST(Buffer::allocate(kReadBytes * team.num_threads()));  // Else nothing runs.
   std::byte* data = buffer.bytes().data();
   std::fill(buffer.bytes().begin(), buffer.bytes().end(), std::byte{1});
-  roofs.read_bytes = best_rate(team, kReadBytes, [data](std::size_t rank) {
-    sum_bytes_avx2(data + rank * kReadBytes, kReadBytes);
+  const RoofLoops loops = loops_for(isa);
+  roofs.read_bytes = best_rate(team, kReadBytes, [data, &loops](std::size_t rank) {
+    loops.sum_bytes(data + rank * kReadBytes, kReadBytes);
   });
-  roofs.fma_operations =
-      best_rate(team, 2.0 * 8 * kChains * kLoops, [](std::size_t) { fma_avx2(); });
-  roofs.int8_operations =
-      best_rate(team, 2.0 * 32 * kChains * kLoops, [](std::size_t) { int8_avx2(); });
+  roofs.fma_operations = best_rate(team, 2.0 * loops.fma_lanes * kChains * kLoops,
+                                   [&loops](std::size_t) { loops.fma(); });
+  roofs.int8_operations = best_rate(team, 2.0 * loops.int8_lanes * kChains * kLoops,
+                                    [&loops](std::size_t) { loops.int8(); });
 #endif
   return roofs;
 }

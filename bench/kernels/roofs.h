@@ -13,7 +13,7 @@ namespace millrace::bench {
 struct Roofs {
   double read_bytes = 0;
   double fma_operations = 0;   // f32, two per multiply-add
-  double int8_operations = 0;  // vpmaddubsw + vpmaddwd + add (AVX-512: vpdpbusd), two per product
+  double int8_operations = 0;  // vpmaddubsw + vpmaddwd + add (VNNI: vpdpbusd), two per product
 };
 
 // With the widest instructions that `isa` uses. The portable row is measured against AVX2's roofs

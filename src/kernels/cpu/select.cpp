@@ -5,6 +5,8 @@
 #include "kernels/cpu/scalar/table.h"
 #if defined(__x86_64__)
 #include "kernels/cpu/avx2/table.h"
+#include "kernels/cpu/avx512/table.h"
+#include "kernels/cpu/avxvnni/table.h"
 #endif
 
 namespace millrace {
@@ -12,6 +14,8 @@ namespace {
 
 constexpr std::array kAllRows = {
 #if defined(__x86_64__)
+    &cpu::avx512::kAvx512Kernels,
+    &cpu::avxvnni::kAvxVnniKernels,
     &cpu::avx2::kAvx2Kernels,
 #endif
     &cpu::scalar::kScalarKernels,

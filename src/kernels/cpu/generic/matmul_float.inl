@@ -1,8 +1,8 @@
 // Matrix product with f32, f16, bf16 and e4m3 weights. Included once per instruction set.
 
-// Depth of a block whose weights are widened to f32 once for many rows: 256 x 16 x 4 bytes = 16 KB,
-// half of the smallest L1.
-inline constexpr std::size_t kBlockDepth = 256;
+// Depth of a block whose weights are widened to f32 once for many rows, together 256 x 16 x 4 bytes
+// = 16 KB: half of the smallest L1.
+inline constexpr std::size_t kBlockDepth = 256 / kTilePanels;
 
 // How far ahead of its loads each of several streams of panels asks for weights: f16, one row, one
 // thread from memory 36 of 37 GB/s; with 1024 bytes 30, with 512 26, without 29.
@@ -30,8 +30,11 @@ static inline void load_weights(const Weight* lines, std::size_t k, std::size_t 
   }
 }
 
+// Weights that come from memory are asked for ahead; those of a block are in L1.
+enum class Stream : std::uint8_t { kCached, kMemory };
+
 // sums[r, p, 0..15] += sum_k x[r, k] * panel p [k, 0..15], for Rows rows and Panels panels.
-template <std::size_t Rows, std::size_t Panels, class Weight>
+template <std::size_t Rows, std::size_t Panels, Stream From, class Weight>
 static inline void float_tile(const float* x, std::size_t x_stride, const Weight* weights,
                               std::size_t panel_stride, std::size_t depth, float* sums) {
   constexpr std::size_t kWidth = Panels * kVectors;
@@ -47,7 +50,7 @@ static inline void float_tile(const float* x, std::size_t x_stride, const Weight
         kAhead + (k * kPanelRows + kAhead < panel_stride ? 0 : (Panels - 1) * panel_stride);
     for (std::size_t p = 0; p < Panels; ++p) {
       const Weight* lines = weights + p * panel_stride;
-      if constexpr (Panels > 1) {
+      if constexpr (Panels > 1 && From == Stream::kMemory) {
         prefetch(reinterpret_cast<const std::byte*>(lines + k * kPanelRows + ahead));
       }
       load_weights(lines, k, depth, w + p * kVectors);
@@ -72,7 +75,8 @@ static inline void direct_panels(const MatmulRange& range, std::size_t panel) {
   const Weight* weights = reinterpret_cast<const Weight*>(range.weight->data + layout.scale_bytes) +
                           panel * panel_stride;
   float sums[Rows * Panels * kPanelRows] = {};
-  float_tile<Rows, Panels>(range.x, range.x_stride, weights, panel_stride, depth, sums);
+  float_tile<Rows, Panels, Stream::kMemory>(range.x, range.x_stride, weights, panel_stride, depth,
+                                            sums);
   for (std::size_t r = 0; r < Rows; ++r) {
     for (std::size_t p = 0; p < Panels; ++p) {
       finish_row(range, r, panel + p, sums + (r * Panels + p) * kPanelRows);
@@ -82,8 +86,8 @@ static inline void direct_panels(const MatmulRange& range, std::size_t panel) {
 
 template <std::size_t Rows, class Weight>
 static inline void direct_rows(const MatmulRange& range) {
-  constexpr std::size_t kPanels =
-      kDirectSums / (Rows * kVectors) == 0 ? 1 : kDirectSums / (Rows * kVectors);
+  constexpr std::size_t kFit = kDirectSums / (Rows * kVectors);
+  constexpr std::size_t kPanels = kFit == 0 ? 1 : kFit > 8 ? 8 : kFit;
   std::size_t panel = range.panel_begin;
   for (; panel + kPanels <= range.panel_end; panel += kPanels) {
     direct_panels<Rows, kPanels, Weight>(range, panel);
@@ -98,11 +102,18 @@ static inline void direct(const MatmulRange& range) {
   if constexpr (Rows > 1) direct<Weight, Rows - 1>(range);
 }
 
-template <std::size_t Rows = kTileRows>
+// sums [row][panel][16].
+template <std::size_t Panels, std::size_t Rows = kTileRows>
 static inline void block_tile(std::size_t num_rows, const float* x, std::size_t x_stride,
-                              const float* weights, std::size_t depth, float* sums) {
-  if (num_rows == Rows) return float_tile<Rows, 1>(x, x_stride, weights, 0, depth, sums);
-  if constexpr (Rows > 1) block_tile<Rows - 1>(num_rows, x, x_stride, weights, depth, sums);
+                              const float* weights, std::size_t panel_stride, std::size_t depth,
+                              float* sums) {
+  if (num_rows == Rows) {
+    return float_tile<Rows, Panels, Stream::kCached>(x, x_stride, weights, panel_stride, depth,
+                                                     sums);
+  }
+  if constexpr (Rows > 1) {
+    block_tile<Panels, Rows - 1>(num_rows, x, x_stride, weights, panel_stride, depth, sums);
+  }
 }
 
 // The weights of `count` k from k on of a panel of `depth`, as f32.
@@ -123,28 +134,38 @@ static inline const float* widened(const Weight* lines, std::size_t depth, std::
   }
 }
 
-// Many rows of one panel: block after block of the depth, its weights widened once and kept in L1
-// while all rows of the block pass over them.
-template <class Weight>
-static inline void blocked_panel(const MatmulRange& range, std::size_t panel, std::size_t row_begin,
-                                 std::size_t row_end) {
-  alignas(64) float scratch[kBlockDepth * kPanelRows];
-  alignas(64) float sums[kBlockRows * kPanelRows] = {};
+// Many rows of Panels panels: block after block of the depth, its weights widened once and kept in
+// L1 while all rows of the block pass over them.
+template <class Weight, std::size_t Panels>
+static inline void blocked_panels(const MatmulRange& range, std::size_t panel,
+                                  std::size_t row_begin, std::size_t row_end) {
+  alignas(64) float scratch[Panels * kBlockDepth * kPanelRows];
+  alignas(64) float sums[kBlockRows * Panels * kPanelRows] = {};
   const std::size_t depth = range.weight->num_cols;
   const PanelLayout layout = panel_layout(range.weight->format, depth);
-  const auto* lines = reinterpret_cast<const Weight*>(
-      range.weight->data + panel * layout.panel_bytes + layout.scale_bytes);
   for (std::size_t k = 0; k < depth; k += kBlockDepth) {
     const std::size_t count = depth - k < kBlockDepth ? depth - k : kBlockDepth;
-    const float* block = widened(lines, depth, k, count, scratch);
+    const float* block = nullptr;
+    for (std::size_t p = 0; p < Panels; ++p) {
+      const auto* lines = reinterpret_cast<const Weight*>(
+          range.weight->data + (panel + p) * layout.panel_bytes + layout.scale_bytes);
+      const float* of_panel =
+          widened(lines, depth, k, count, scratch + p * kBlockDepth * kPanelRows);
+      if (p == 0) block = of_panel;
+    }
+    // f32 weights are read where they are.
+    const std::size_t stride = std::is_same_v<Weight, float> ? layout.panel_bytes / sizeof(float)
+                                                             : kBlockDepth * kPanelRows;
     for (std::size_t row = row_begin; row < row_end; row += kTileRows) {
-      block_tile(row_end - row < kTileRows ? row_end - row : kTileRows,
-                 range.x + row * range.x_stride + k, range.x_stride, block, count,
-                 sums + (row - row_begin) * kPanelRows);
+      block_tile<Panels>(row_end - row < kTileRows ? row_end - row : kTileRows,
+                         range.x + row * range.x_stride + k, range.x_stride, block, stride, count,
+                         sums + (row - row_begin) * Panels * kPanelRows);
     }
   }
   for (std::size_t row = row_begin; row < row_end; ++row) {
-    finish_row(range, row, panel, sums + (row - row_begin) * kPanelRows);
+    for (std::size_t p = 0; p < Panels; ++p) {
+      finish_row(range, row, panel + p, sums + ((row - row_begin) * Panels + p) * kPanelRows);
+    }
   }
 }
 
@@ -153,8 +174,12 @@ static void matmul_float(const MatmulRange& range) {
   if (range.num_rows <= kTileRows) return direct<Weight>(range);
   for (std::size_t row = 0; row < range.num_rows; row += kBlockRows) {
     const std::size_t end = range.num_rows - row < kBlockRows ? range.num_rows : row + kBlockRows;
-    for (std::size_t panel = range.panel_begin; panel < range.panel_end; ++panel) {
-      blocked_panel<Weight>(range, panel, row, end);
+    std::size_t panel = range.panel_begin;
+    if constexpr (kTilePanels > 1) {
+      for (; panel + kTilePanels <= range.panel_end; panel += kTilePanels) {
+        blocked_panels<Weight, kTilePanels>(range, panel, row, end);
+      }
     }
+    for (; panel < range.panel_end; ++panel) blocked_panels<Weight, 1>(range, panel, row, end);
   }
 }

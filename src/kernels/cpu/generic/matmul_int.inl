@@ -13,31 +13,40 @@ inline constexpr std::size_t kPrefetchBytes = 8192;
 inline constexpr std::size_t kBlockGroups = 16;
 inline constexpr std::size_t kStepBytes = kPanelRows * 4;
 
+// Eight x of a row, for the nibbles of a step.
+struct TwoQuads {
+  Bytes low;
+  Bytes high;
+};
+static inline TwoQuads two_quads(const std::int8_t* x) {
+  return {broadcast_quad(x), broadcast_quad(x + 4)};
+}
+
 // How one 64-byte step of a panel enters the integer sum of one vector of outputs.
 struct Int8Quants {
   using Weights = U8Weights;
   using Sum = U8Sum;
   static constexpr std::size_t kStepDepth = 4;
   static constexpr std::int32_t kOffset = kU8Offset;
-  static inline Sum begin() { return u8_zero(); }
+  static inline Sum begin(Ints start) { return u8_begin(start); }
   static inline Weights weights(const std::byte* p) { return u8_weights(p); }
-  static inline void accumulate(Sum& s, const Weights& w, const std::int8_t* x) {
-    u8_add(s, w, broadcast_quad(x));
-  }
-  static inline Ints total(const Sum& s) { return u8_total(s); }
+  static inline Bytes quads(const std::int8_t* x) { return broadcast_quad(x); }
+  static inline void accumulate(Sum& s, const Weights& w, Bytes x) { u8_add(s, w, x); }
+  static inline Ints total(const Sum& s, Ints start) { return u8_total(s, start); }
 };
 struct UnsignedInt4Quants {
   using Weights = U4Weights;
   using Sum = U4Sum;
   static constexpr std::size_t kStepDepth = 8;
   static constexpr std::int32_t kOffset = 0;
-  static inline Sum begin() { return u4_zero(); }
+  static inline Sum begin(Ints start) { return u4_begin(start); }
   static inline Weights weights(const std::byte* p) { return u4_weights(p); }
-  static inline void accumulate(Sum& s, const Weights& w, const std::int8_t* x) {
-    u4_add(s, w.low, broadcast_quad(x));
-    u4_add(s, w.high, broadcast_quad(x + 4));
+  static inline TwoQuads quads(const std::int8_t* x) { return two_quads(x); }
+  static inline void accumulate(Sum& s, const Weights& w, const TwoQuads& x) {
+    u4_add(s, w.low, x.low);
+    u4_add(s, w.high, x.high);
   }
-  static inline Ints total(const Sum& s) { return u4_total(s); }
+  static inline Ints total(const Sum& s, Ints start) { return u4_total(s, start); }
 };
 struct Int4Quants : UnsignedInt4Quants {
   static constexpr std::int32_t kOffset = 8;
@@ -52,17 +61,18 @@ struct TableQuants {
   using Sum = U8Sum;
   static constexpr std::size_t kStepDepth = 8;
   static constexpr std::int32_t kOffset = kU8Offset;
-  static inline Sum begin() { return u8_zero(); }
+  static inline Sum begin(Ints start) { return u8_begin(start); }
   static inline Weights weights(const std::byte* p) {
     const U4Weights indices = u4_weights(p);
     return {u8_weights_of(lookup(indices.low, Values.data())),
             u8_weights_of(lookup(indices.high, Values.data()))};
   }
-  static inline void accumulate(Sum& s, const Weights& w, const std::int8_t* x) {
-    u8_add(s, w.low, broadcast_quad(x));
-    u8_add(s, w.high, broadcast_quad(x + 4));
+  static inline TwoQuads quads(const std::int8_t* x) { return two_quads(x); }
+  static inline void accumulate(Sum& s, const Weights& w, const TwoQuads& x) {
+    u8_add(s, w.low, x.low);
+    u8_add(s, w.high, x.high);
   }
-  static inline Ints total(const Sum& s) { return u8_total(s); }
+  static inline Ints total(const Sum& s, Ints start) { return u8_total(s, start); }
 };
 
 enum class Minimum : std::uint8_t { kNo, kYes };
@@ -78,12 +88,25 @@ struct IntScheme : Quants {
   static constexpr std::size_t kParts = kWeightGroup / Group;  // Groups that share a row's scale.
 };
 
-// Some groups of a panel from one vector of outputs on, and the rows' parts at the same depth.
+// What the rows of a tile bring to each group beside their values, worked out once for a block of
+// groups and all vectors of outputs.
+template <class Format>
+struct RowTerms {
+  static constexpr std::size_t kGroupsMax = kBlockGroups * Format::kParts;
+  // Where the integer sum begins: what takes the offset of the quants out again.
+  alignas(64) std::int32_t starts[kIntTileRows][kGroupsMax];
+  // What the minimum is multiplied by: scale of the row * sum of x.
+  alignas(64) float shifts[kIntTileRows][kGroupsMax];
+};
+
+// Some groups of a panel (and of those after it), and the rows' parts at the same depth.
 template <class Format>
 struct IntBlock {
   const std::byte* quants = nullptr;
   const typename Format::Scale* scales = nullptr;
-  std::size_t num_groups = 0;  // Of 32.
+  std::size_t panel_bytes = 0;     // Between panels.
+  std::size_t prefetch_bytes = 0;  // From what is read to what is asked for.
+  std::size_t num_groups = 0;      // Of 32; at most kBlockGroups.
   const std::int8_t* x = nullptr;
   std::size_t x_stride = 0;
   const float* x_scales = nullptr;
@@ -93,110 +116,148 @@ struct IntBlock {
   float x_scale(std::size_t row, std::size_t group) const {
     return x_scales[row * x_groups + group / Format::kParts];
   }
-  std::int32_t x_sum(std::size_t row, std::size_t group) const {
-    const std::int32_t* sums = x_sums + row * 2 * x_groups;
-    return Format::kParts == 2 ? sums[group] : sums[2 * group] + sums[2 * group + 1];
+  const std::byte* quants_of(std::size_t vector) const {
+    return quants + vector / kVectors * panel_bytes + vector % kVectors * kLanes * 4;
+  }
+  const typename Format::Scale* scales_of(std::size_t vector) const {
+    const std::byte* panel =
+        reinterpret_cast<const std::byte*>(scales) + vector / kVectors * panel_bytes;
+    return reinterpret_cast<const typename Format::Scale*>(panel) + vector % kVectors * kLanes;
   }
 };
 
-template <class Format, std::size_t Rows, std::size_t Vectors>
-static inline void int_group(const IntBlock<Format>& block, std::size_t g,
-                             Floats (&acc)[Rows][Vectors]) {
-  typename Format::Sum sums[Rows][Vectors];
-  for (auto& of_row : sums) {
-    for (auto& sum_of_vector : of_row) sum_of_vector = Format::begin();
+template <class Format>
+static inline void work_out_terms(const IntBlock<Format>& block, std::size_t num_rows,
+                                  RowTerms<Format>& terms) {
+  for (std::size_t r = 0; r < num_rows; ++r) {
+    const std::int32_t* sums = block.x_sums + r * 2 * block.x_groups;
+    for (std::size_t g = 0; g < block.num_groups * Format::kParts; ++g) {
+      const std::int32_t sum = Format::kParts == 2 ? sums[g] : sums[2 * g] + sums[2 * g + 1];
+      if constexpr (Format::kOffset != 0) terms.starts[r][g] = -Format::kOffset * sum;
+      if constexpr (Format::kHasMinimum) {
+        terms.shifts[r][g] = block.x_scale(r, g) * static_cast<float>(sum);
+      }
+    }
   }
-  const std::byte* quants = block.quants + g * Format::kGroupBytes;
+}
+
+// The integer sums of one group: Rows rows, Vectors vectors of outputs from `first` on.
+template <class Format, std::size_t Rows, std::size_t Vectors>
+static inline void add_products(const IntBlock<Format>& block, std::size_t first, std::size_t g,
+                                typename Format::Sum (&sums)[Rows][Vectors]) {
   const std::int8_t* x = block.x + g * Format::kGroup;
   for (std::size_t k = 0; k < Format::kGroup; k += Format::kStepDepth) {
-    const std::byte* line = quants + k / Format::kStepDepth * kStepBytes;
-    if constexpr (Vectors == kVectors) prefetch(line + kPrefetchBytes);
-    for (std::size_t v = 0; v < Vectors; ++v) {
-      const auto weights = Format::weights(line + v * kLanes * 4);
-      for (std::size_t r = 0; r < Rows; ++r) {
-        Format::accumulate(sums[r][v], weights, x + r * block.x_stride + k);
+    const std::size_t at = g * Format::kGroupBytes + k / Format::kStepDepth * kStepBytes;
+    if constexpr (2 * Rows * Vectors <= kIntTileSums) {
+      for (std::size_t v = 0; v < Vectors; v += kVectors) {
+        prefetch(block.quants_of(first + v) + at + block.prefetch_bytes);
       }
     }
-  }
-  const auto* scales = block.scales + g * Format::kGroupScales;
-  for (std::size_t v = 0; v < Vectors; ++v) {
-    const Floats scale = load(scales + v * kLanes);
+    typename Format::Weights weights[Vectors];
+    for (std::size_t v = 0; v < Vectors; ++v) {
+      weights[v] = Format::weights(block.quants_of(first + v) + at);
+    }
     for (std::size_t r = 0; r < Rows; ++r) {
-      const float x_scale = block.x_scale(r, g);
-      Ints total = Format::total(sums[r][v]);
-      if constexpr (Format::kOffset != 0) {
-        total = subtract(total, broadcast(block.x_sum(r, g) * Format::kOffset));
-      }
-      acc[r][v] = fma(to_floats(total), scale * broadcast(x_scale), acc[r][v]);
-      if constexpr (Format::kHasMinimum) {
-        const float shift = x_scale * static_cast<float>(block.x_sum(r, g));
-        acc[r][v] = fma(load(scales + kPanelRows + v * kLanes), broadcast(shift), acc[r][v]);
-      }
+      const auto quads = Format::quads(x + r * block.x_stride + k);
+      for (std::size_t v = 0; v < Vectors; ++v) Format::accumulate(sums[r][v], weights[v], quads);
     }
   }
 }
 
-// sums [Rows, 16] from their vector `first` on: Vectors vectors of them go through all groups.
 template <class Format, std::size_t Rows, std::size_t Vectors>
-static inline void int_vectors(const IntBlock<Format>& block, std::size_t first, float* sums) {
-  Floats acc[Rows][Vectors];
+static inline void int_group(const IntBlock<Format>& block, const RowTerms<Format>& terms,
+                             std::size_t first, std::size_t g, Floats (&acc)[Rows][Vectors]) {
+  const auto start = [&](std::size_t r) {
+    return broadcast(Format::kOffset == 0 ? 0 : terms.starts[r][g]);
+  };
+  typename Format::Sum sums[Rows][Vectors];
   for (std::size_t r = 0; r < Rows; ++r) {
-    for (std::size_t v = 0; v < Vectors; ++v) {
-      acc[r][v] = load(sums + r * kPanelRows + (first + v) * kLanes);
-    }
+    for (std::size_t v = 0; v < Vectors; ++v) sums[r][v] = Format::begin(start(r));
   }
-  IntBlock<Format> part = block;
-  part.quants += first * kLanes * 4;
-  part.scales += first * kLanes;
-  for (std::size_t g = 0; g < block.num_groups * Format::kParts; ++g) {
-    int_group<Format>(part, g, acc);
-  }
-  for (std::size_t r = 0; r < Rows; ++r) {
-    for (std::size_t v = 0; v < Vectors; ++v) {
-      store(sums + r * kPanelRows + (first + v) * kLanes, acc[r][v]);
+  add_products<Format>(block, first, g, sums);
+  for (std::size_t v = 0; v < Vectors; ++v) {
+    const auto* scales = block.scales_of(first + v) + g * Format::kGroupScales;
+    const Floats scale = load(scales);
+    for (std::size_t r = 0; r < Rows; ++r) {
+      const Floats total = to_floats(Format::total(sums[r][v], start(r)));
+      acc[r][v] = fma(total, scale * broadcast(block.x_scale(r, g)), acc[r][v]);
+      if constexpr (Format::kHasMinimum) {
+        acc[r][v] = fma(load(scales + kPanelRows), broadcast(terms.shifts[r][g]), acc[r][v]);
+      }
     }
   }
 }
 
-// As many vectors at once as registers hold: a whole panel for few rows.
-template <class Format, std::size_t Rows = kIntTileRows>
+// sums [panel][kBlockRows][16] from vector `first` on: Vectors vectors go through all groups.
+template <class Format, std::size_t Rows, std::size_t Vectors>
+static inline void int_vectors(const IntBlock<Format>& block, const RowTerms<Format>& terms,
+                               std::size_t first, float* sums) {
+  Floats acc[Rows][Vectors];
+  const auto place = [&](std::size_t r, std::size_t v) {
+    const std::size_t vector = first + v;
+    return sums + (vector / kVectors * kBlockRows + r) * kPanelRows + vector % kVectors * kLanes;
+  };
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = load(place(r, v));
+  }
+  for (std::size_t g = 0; g < block.num_groups * Format::kParts; ++g) {
+    int_group<Format>(block, terms, first, g, acc);
+  }
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t v = 0; v < Vectors; ++v) store(place(r, v), acc[r][v]);
+  }
+}
+
+// As many vectors at once as registers hold.
+template <class Format, std::size_t Panels, std::size_t Rows = kIntTileRows>
 static inline void int_tile(std::size_t num_rows, const IntBlock<Format>& block, float* sums) {
-  constexpr std::size_t kAtOnce = Rows * kVectors <= kIntTileRows ? kVectors : 1;
+  constexpr std::size_t kAll = Panels * kVectors;
+  constexpr std::size_t kAtOnce = Rows * kAll <= kIntTileSums ? kAll : kIntTileSums / kIntTileRows;
   if (num_rows == Rows) {
-    for (std::size_t v = 0; v < kVectors; v += kAtOnce) {
-      int_vectors<Format, Rows, kAtOnce>(block, v, sums);
+    RowTerms<Format> terms;
+    work_out_terms(block, Rows, terms);
+    for (std::size_t v = 0; v < kAll; v += kAtOnce) {
+      int_vectors<Format, Rows, kAtOnce>(block, terms, v, sums);
     }
     return;
   }
-  if constexpr (Rows > 1) int_tile<Format, Rows - 1>(num_rows, block, sums);
+  if constexpr (Rows > 1) int_tile<Format, Panels, Rows - 1>(num_rows, block, sums);
 }
 
-template <class Format>
-static inline void int_panel(const MatmulRange& range, std::size_t panel, std::size_t row_begin,
-                             std::size_t row_end) {
-  alignas(64) float sums[kBlockRows * kPanelRows] = {};
+// Panels panels from `panel` on. Their quants stay in L1 while all rows pass over a block of
+// groups.
+template <class Format, std::size_t Panels>
+static inline void int_panels(const MatmulRange& range, std::size_t panel, std::size_t row_begin,
+                              std::size_t row_end) {
+  alignas(64) float sums[Panels * kBlockRows * kPanelRows] = {};
   const PanelLayout layout = panel_layout(range.weight->format, range.weight->num_cols);
   const std::byte* data = range.weight->data + panel * layout.panel_bytes;
   const std::size_t num_groups = range.weight->num_cols / kWeightGroup;
-  const std::size_t step = row_end - row_begin <= kIntTileRows ? num_groups : kBlockGroups;
-  for (std::size_t g = 0; g < num_groups; g += step) {
+  for (std::size_t g = 0; g < num_groups; g += kBlockGroups) {
     IntBlock<Format> block;
     block.quants = data + layout.scale_bytes + g * layout.group_bytes;
     block.scales = reinterpret_cast<const typename Format::Scale*>(data) +
                    g * Format::kParts * Format::kGroupScales;
-    block.num_groups = num_groups - g < step ? num_groups - g : step;
+    block.panel_bytes = layout.panel_bytes;
+    // Past the end of its panel each stream goes on Panels panels further.
+    const bool is_past =
+        layout.scale_bytes + g * layout.group_bytes + kPrefetchBytes >= layout.panel_bytes;
+    block.prefetch_bytes = kPrefetchBytes + (is_past ? (Panels - 1) * layout.panel_bytes : 0);
+    block.num_groups = num_groups - g < kBlockGroups ? num_groups - g : kBlockGroups;
     block.x_stride = range.quantized.num_cols;
     block.x_groups = num_groups;
     for (std::size_t row = row_begin; row < row_end; row += kIntTileRows) {
       block.x = range.quantized.values + row * block.x_stride + g * kWeightGroup;
       block.x_scales = range.quantized.scales + row * num_groups + g;
       block.x_sums = range.quantized.sums + 2 * (row * num_groups + g);
-      int_tile<Format>(row_end - row < kIntTileRows ? row_end - row : kIntTileRows, block,
-                       sums + (row - row_begin) * kPanelRows);
+      int_tile<Format, Panels>(row_end - row < kIntTileRows ? row_end - row : kIntTileRows, block,
+                               sums + (row - row_begin) * kPanelRows);
     }
   }
-  for (std::size_t row = row_begin; row < row_end; ++row) {
-    finish_row(range, row, panel, sums + (row - row_begin) * kPanelRows);
+  for (std::size_t p = 0; p < Panels; ++p) {
+    for (std::size_t row = row_begin; row < row_end; ++row) {
+      finish_row(range, row, panel + p, sums + (p * kBlockRows + row - row_begin) * kPanelRows);
+    }
   }
 }
 
@@ -204,9 +265,13 @@ template <class Format>
 static void matmul_int(const MatmulRange& range) {
   for (std::size_t row = 0; row < range.num_rows; row += kBlockRows) {
     const std::size_t end = range.num_rows - row < kBlockRows ? range.num_rows : row + kBlockRows;
-    for (std::size_t panel = range.panel_begin; panel < range.panel_end; ++panel) {
-      int_panel<Format>(range, panel, row, end);
+    std::size_t panel = range.panel_begin;
+    if (kIntTilePanels > 1 && range.num_rows > 1) {
+      for (; panel + kIntTilePanels <= range.panel_end; panel += kIntTilePanels) {
+        int_panels<Format, kIntTilePanels>(range, panel, row, end);
+      }
     }
+    for (; panel < range.panel_end; ++panel) int_panels<Format, 1>(range, panel, row, end);
   }
 }
 

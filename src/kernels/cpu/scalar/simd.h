@@ -16,9 +16,12 @@
 namespace millrace::cpu::scalar {
 
 inline constexpr std::size_t kLanes = 4;
-inline constexpr std::size_t kTileRows = 2;  // 2 rows x 4 vectors of sums in 16 registers.
+inline constexpr std::size_t kTileRows = 2;
+inline constexpr std::size_t kTilePanels = 1;  // 2 rows x 4 vectors of sums in 16 registers.
 inline constexpr std::size_t kDirectSums = 8;
 inline constexpr std::size_t kIntTileRows = 2;
+inline constexpr std::size_t kIntTilePanels = 1;
+inline constexpr std::size_t kIntTileSums = 2;
 
 using Floats = float __attribute__((vector_size(16)));
 using Ints = std::int32_t __attribute__((vector_size(16)));
@@ -179,8 +182,8 @@ struct U8Weights {
 struct U8Sum {
   Ints total;
 };
-static inline U8Sum u8_zero() {
-  return U8Sum{Ints{}};
+static inline U8Sum u8_begin(Ints start) {
+  return {start};
 }
 static inline U8Weights u8_weights(const std::byte* p) {
   return {load_bytes(p)};
@@ -188,7 +191,7 @@ static inline U8Weights u8_weights(const std::byte* p) {
 static inline void u8_add(U8Sum& s, const U8Weights& w, Bytes x) {
   s.total = dot_quads(s.total, w.quads, x);
 }
-static inline Ints u8_total(const U8Sum& s) {
+static inline Ints u8_total(const U8Sum& s, Ints) {
   return s.total;
 }
 
@@ -200,8 +203,8 @@ struct U4Weights {
 struct U4Sum {
   Ints total;
 };
-static inline U4Sum u4_zero() {
-  return U4Sum{Ints{}};
+static inline U4Sum u4_begin(Ints start) {
+  return {start};
 }
 static inline U4Weights u4_weights(const std::byte* p) {
   const Bytes both = load_bytes(p);
@@ -210,7 +213,7 @@ static inline U4Weights u4_weights(const std::byte* p) {
 static inline void u4_add(U4Sum& s, Bytes w, Bytes x) {
   s.total = dot_quads(s.total, w, x);
 }
-static inline Ints u4_total(const U4Sum& s) {
+static inline Ints u4_total(const U4Sum& s, Ints) {
   return s.total;
 }
 

@@ -1,0 +1,10 @@
+// The avxvnni row of kernels.
+#pragma once
+
+#include "kernels/cpu/kernels.h"
+
+namespace millrace::cpu::avxvnni {
+
+extern const CpuKernels kAvxVnniKernels;
+
+}  // namespace millrace::cpu::avxvnni
