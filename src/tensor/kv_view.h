@@ -13,11 +13,13 @@ namespace millrace {
 // One layer of the cache: `num_blocks` blocks of `block_tokens` tokens each.
 //
 //   block:      | kv head 0          | kv head 1 | … | kv head K-1 |
-//   kv head:    | K [N_b, D] | V [N_b, D_v] | K scales [N_b] f32 | V scales [N_b] f32 |   (scales:
+//   kv head:    | K [D, N_b] | V [N_b, D_v] | K scales [N_b] f32 | V scales [N_b] f32 |   (scales:
 //   i8 only)
 //
-// In i8 a head's vector of one token is x = scale * q with q in -127..127: one scale per (token,
-// head), so a slot's bytes depend on that token alone. Every part begins on a multiple of
+// Keys lie with the tokens of a block side by side: a vector of scores is a sum over d of q[d]
+// times a vector of keys, without a sum along a vector. Values lie token by token, for the same
+// reason. In i8 a head's vector of one token is x = scale * q with q in -127..127: one scale per
+// (token, head), so a slot's bytes depend on that token alone. Every part begins on a multiple of
 // kKvAlignment bytes.
 struct KvLayerView {
   std::byte* data = nullptr;

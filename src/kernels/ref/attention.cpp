@@ -16,6 +16,7 @@ struct Slot {
   std::byte* elements = nullptr;
   float* scale = nullptr;
   std::size_t count = 0;
+  std::size_t stride = 1;  // Between elements, in elements.
 };
 struct Slots {
   Slot key;
@@ -30,8 +31,9 @@ Slots slots_at(const AttentionBatch& batch, const KvLayerView& cache, std::size_
   const std::size_t offset = pos % cache.block_tokens;
   const std::size_t width = element_bytes(cache.dtype);
   Slots slots;
-  slots.key = {.elements = cache.keys(block, head) + offset * cache.head_dim * width,
-               .count = cache.head_dim};
+  slots.key = {.elements = cache.keys(block, head) + offset * width,
+               .count = cache.head_dim,
+               .stride = cache.block_tokens};
   slots.value = {.elements = cache.values(block, head) + offset * cache.value_head_dim * width,
                  .count = cache.value_head_dim};
   if (cache.dtype == DType::kI8) {
@@ -46,30 +48,32 @@ void write(const float* x, DType dtype, const Slot& slot) {
   for (std::size_t d = 0; d < slot.count; ++d) highest = std::max(highest, std::abs(double{x[d]}));
   if (slot.scale != nullptr) *slot.scale = static_cast<float>(highest / 127);
   for (std::size_t d = 0; d < slot.count; ++d) {
+    const std::size_t at = d * slot.stride;
     if (dtype == DType::kF16) {
-      reinterpret_cast<Float16*>(slot.elements)[d] = to_float16(x[d]);
+      reinterpret_cast<Float16*>(slot.elements)[at] = to_float16(x[d]);
     } else if (dtype == DType::kBF16) {
-      reinterpret_cast<BFloat16*>(slot.elements)[d] = to_bfloat16(x[d]);
+      reinterpret_cast<BFloat16*>(slot.elements)[at] = to_bfloat16(x[d]);
     } else if (dtype == DType::kI8) {
       const double scaled = highest == 0 ? 0 : double{x[d]} * 127 / highest;
-      reinterpret_cast<std::int8_t*>(slot.elements)[d] =
+      reinterpret_cast<std::int8_t*>(slot.elements)[at] =
           static_cast<std::int8_t>(std::nearbyint(scaled));
     } else {
-      reinterpret_cast<float*>(slot.elements)[d] = x[d];
+      reinterpret_cast<float*>(slot.elements)[at] = x[d];
     }
   }
 }
 
 double read(DType dtype, const Slot& slot, std::size_t d) {
+  const std::size_t at = d * slot.stride;
   switch (dtype) {
     case DType::kF16:
-      return double{to_float(reinterpret_cast<const Float16*>(slot.elements)[d])};
+      return double{to_float(reinterpret_cast<const Float16*>(slot.elements)[at])};
     case DType::kBF16:
-      return double{to_float(reinterpret_cast<const BFloat16*>(slot.elements)[d])};
+      return double{to_float(reinterpret_cast<const BFloat16*>(slot.elements)[at])};
     case DType::kI8:
-      return double{*slot.scale} * reinterpret_cast<const std::int8_t*>(slot.elements)[d];
+      return double{*slot.scale} * reinterpret_cast<const std::int8_t*>(slot.elements)[at];
     default:
-      return double{reinterpret_cast<const float*>(slot.elements)[d]};
+      return double{reinterpret_cast<const float*>(slot.elements)[at]};
   }
 }
 

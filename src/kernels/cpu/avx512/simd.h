@@ -149,26 +149,6 @@ static inline float sum(Floats x) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-// The quarters of a, then those of b, each with four partial sums: halves added.
-static inline Floats fold_halves(Floats a, Floats b) {
-  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
-}
-static inline Floats fold_quarters(Floats a, Floats b) {
-  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
-}
-// Quarter q is parts[4 * q], with four partial sums.
-static inline Floats fold_four(const Floats* parts) {
-  return fold_quarters(fold_halves(parts[0], parts[4]), fold_halves(parts[8], parts[12]));
-}
-static inline Floats fold_pairs(Floats a, Floats b) {
-  return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xEE));
-}
-// Lane i is the sum of parts[i].
-static inline Floats sum_each(const Floats* parts) {
-  const Floats even = fold_pairs(fold_four(parts), fold_four(parts + 1));
-  const Floats odd = fold_pairs(fold_four(parts + 2), fold_four(parts + 3));
-  return _mm512_add_ps(_mm512_shuffle_ps(even, odd, 0x88), _mm512_shuffle_ps(even, odd, 0xDD));
-}
 // NaN is not looked for.
 static inline float largest(Floats x) {
   const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));

@@ -11,13 +11,13 @@
 
 inline constexpr std::size_t kHeadFloatsMax = kHeadDimMax;  // A multiple of every kLanes.
 
-// The unfinished rows of a unit. Strides are head dims rounded up to whole vectors; the pad of q
-// and of the keys is zero, so that dot products need no tail.
+// The unfinished rows of a unit. Strides of q, out and values are head dims rounded up to whole
+// vectors.
 struct AttentionScratch {
   alignas(64) float q[kAttentionRowsMax * kHeadFloatsMax];
   alignas(64) float out[kAttentionRowsMax * kHeadFloatsMax];
   alignas(64) float weights[kAttentionRowsMax * kAttentionTile];
-  alignas(64) float tile[kAttentionTile * kHeadFloatsMax];  // Keys, then values.
+  alignas(64) float tile[kAttentionTile * kHeadFloatsMax];  // Keys [D, 64], then values [64, D_v].
   alignas(64) float scales[kAttentionTile];                 // Of the tile's positions; i8 only.
   float highest[kAttentionRowsMax];
   float total[kAttentionRowsMax];
@@ -47,8 +47,6 @@ static inline PosRange within_tile(const PosRange& range, std::size_t first) {
   return {.begin = begin, .end = end < kAttentionTile ? end : kAttentionTile};
 }
 
-enum class KvPart : std::uint8_t { kKeys, kValues };
-
 template <class Element>
 static inline void widen_vector(const std::byte* from, std::size_t count, float* to) {
   const Element* elements = reinterpret_cast<const Element*>(from);
@@ -61,69 +59,221 @@ static inline void widen_vector(const std::byte* from, std::size_t count, float*
   }
 }
 
-// Fills scratch.tile, and scratch.scales for i8, with positions `range` of the tile at `first`.
+// The keys of one block, [D, block_tokens]: `count` slots from `offset` on go to column `column` of
+// the tile. Whole blocks of whole vectors also bring the slots around them, which no row looks at.
 template <class Element>
-static inline void widen_tile(const AttentionUnit& unit, KvPart part, std::size_t first,
-                              const PosRange& range, AttentionScratch& scratch) {
-  const KvLayerView& cache = *unit.cache;
-  const std::size_t count = part == KvPart::kKeys ? cache.head_dim : cache.value_head_dim;
-  const std::size_t stride = padded(count);
-  for (std::size_t i = range.begin; i < range.end; ++i) {
-    const std::size_t pos = first + i;
-    const std::uint32_t block = unit.blocks[pos / cache.block_tokens];
-    const std::size_t offset = pos % cache.block_tokens;
-    const std::byte* from =
-        part == KvPart::kKeys ? cache.keys(block, unit.kv_head) : cache.values(block, unit.kv_head);
-    widen_vector<Element>(from + offset * count * sizeof(Element), count,
-                          scratch.tile + i * stride);
-    if constexpr (std::is_same_v<Element, std::int8_t>) {
-      const float* scales = part == KvPart::kKeys ? cache.key_scales(block, unit.kv_head)
-                                                  : cache.value_scales(block, unit.kv_head);
-      scratch.scales[i] = scales[offset];
+static inline void widen_key_block(const KvLayerView& cache, const std::byte* from,
+                                   std::size_t offset, std::size_t count, float* column) {
+  const Element* elements = reinterpret_cast<const Element*>(from);
+  const std::size_t block_tokens = cache.block_tokens;
+  if (offset == 0 && count == block_tokens && block_tokens % kLanes == 0) {
+    for (std::size_t d = 0; d < cache.head_dim; ++d) {
+      for (std::size_t i = 0; i < block_tokens; i += kLanes) {
+        store(column + d * kAttentionTile + i, load(elements + d * block_tokens + i));
+      }
     }
+    return;
+  }
+  float wide[kAttentionTile];
+  for (std::size_t d = 0; d < cache.head_dim; ++d) {
+    widen_vector<Element>(reinterpret_cast<const std::byte*>(elements + d * block_tokens + offset),
+                          count, wide);
+    std::memcpy(column + d * kAttentionTile, wide, count * sizeof(float));
   }
 }
 
+// Calls `visit(block, offset, count, i)` for the blocks that hold positions `range` of the tile at
+// `first`: `count` slots from `offset` on are positions i, i + 1, … of the tile.
+template <class Visit>
+static inline void for_each_block(const AttentionUnit& unit, std::size_t first,
+                                  const PosRange& range, const Visit& visit) {
+  const std::size_t block_tokens = unit.cache->block_tokens;
+  std::size_t count = 0;
+  for (std::size_t i = range.begin; i < range.end; i += count) {
+    const std::size_t offset = (first + i) % block_tokens;
+    count = block_tokens - offset < range.end - i ? block_tokens - offset : range.end - i;
+    visit(unit.blocks[(first + i) / block_tokens], offset, count, i);
+  }
+}
+
+// `range`, widened to whole blocks where they lie in one tile.
+static inline PosRange whole_blocks(const AttentionUnit& unit, const PosRange& range) {
+  const std::size_t block_tokens = unit.cache->block_tokens;
+  if (kAttentionTile % block_tokens != 0) return range;
+  return {.begin = range.begin / block_tokens * block_tokens,
+          .end = (range.end + block_tokens - 1) / block_tokens * block_tokens};
+}
+
+template <class Element>
+static inline void widen_keys(const AttentionUnit& unit, std::size_t first, const PosRange& range,
+                              AttentionScratch& scratch) {
+  const KvLayerView& cache = *unit.cache;
+  const auto widen_block = [&](std::uint32_t block, std::size_t offset, std::size_t count,
+                               std::size_t i) {
+    widen_key_block<Element>(cache, cache.keys(block, unit.kv_head), offset, count,
+                             scratch.tile + i);
+    if constexpr (std::is_same_v<Element, std::int8_t>) {
+      const float* scales = cache.key_scales(block, unit.kv_head) + offset;
+      std::memcpy(scratch.scales + i, scales, count * sizeof(float));
+    }
+  };
+  for_each_block(unit, first, whole_blocks(unit, range), widen_block);
+}
+
+template <class Element>
+static inline void widen_values(const AttentionUnit& unit, std::size_t first, const PosRange& range,
+                                AttentionScratch& scratch) {
+  const KvLayerView& cache = *unit.cache;
+  const std::size_t num_dims = cache.value_head_dim;
+  const std::size_t stride = padded(num_dims);
+  const auto widen_block = [&](std::uint32_t block, std::size_t offset, std::size_t count,
+                               std::size_t i) {
+    const std::byte* from = cache.values(block, unit.kv_head) + offset * num_dims * sizeof(Element);
+    for (std::size_t j = 0; j < count; ++j) {
+      widen_vector<Element>(from + j * num_dims * sizeof(Element), num_dims,
+                            scratch.tile + (i + j) * stride);
+    }
+    if constexpr (std::is_same_v<Element, std::int8_t>) {
+      const float* scales = cache.value_scales(block, unit.kv_head) + offset;
+      std::memcpy(scratch.scales + i, scales, count * sizeof(float));
+    }
+  };
+  for_each_block(unit, first, range, widen_block);
+}
+
+enum class KvPart : std::uint8_t { kKeys, kValues };
+
+template <class Element>
+static inline void widen_part(const AttentionUnit& unit, KvPart part, std::size_t first,
+                              const PosRange& range, AttentionScratch& scratch) {
+  if (part == KvPart::kKeys) return widen_keys<Element>(unit, first, range, scratch);
+  widen_values<Element>(unit, first, range, scratch);
+}
+
+// Fills scratch.tile, and scratch.scales for i8, with positions `range` of the tile at `first`.
 static inline void widen(const AttentionUnit& unit, KvPart part, std::size_t first,
                          const PosRange& range, AttentionScratch& scratch) {
   switch (unit.cache->dtype) {
     case DType::kF16:
-      return widen_tile<Float16>(unit, part, first, range, scratch);
+      return widen_part<Float16>(unit, part, first, range, scratch);
     case DType::kBF16:
-      return widen_tile<BFloat16>(unit, part, first, range, scratch);
+      return widen_part<BFloat16>(unit, part, first, range, scratch);
     case DType::kI8:
-      return widen_tile<std::int8_t>(unit, part, first, range, scratch);
+      return widen_part<std::int8_t>(unit, part, first, range, scratch);
     default:
-      return widen_tile<float>(unit, part, first, range, scratch);
+      return widen_part<float>(unit, part, first, range, scratch);
   }
 }
 
-// kLanes consecutive positions against one row of q: each dot product is kLanes chains, added up in
-// a fixed tree.
-static inline Floats dot_positions(const float* q, const float* keys, std::size_t stride) {
-  Floats parts[kLanes];
-  for (std::size_t j = 0; j < kLanes; ++j) parts[j] = zero();
-  for (std::size_t d = 0; d < stride; d += kLanes) {
-    const Floats qs = load(q + d);
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      parts[j] = fma(qs, load(keys + j * stride + d), parts[j]);
+// Sums that registers hold beside what feeds them.
+inline constexpr std::size_t kAttentionSums = 2 * kTileRows;
+
+// The rows of a unit that go through a tile together.
+struct RowSpan {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+// A dot product is two chains in rising d, of the lower and of the upper half of the head, added at
+// the end: alone or among other rows, at once or one after the other.
+template <std::size_t Rows, std::size_t Vectors>
+static inline void add_dots(const float* q, std::size_t q_stride, const float* keys,
+                            const PosRange& dims, Floats (&acc)[Rows][Vectors]) {
+  for (std::size_t d = dims.begin; d < dims.end; ++d) {
+    Floats k[Vectors];
+    for (std::size_t v = 0; v < Vectors; ++v) k[v] = load(keys + d * kAttentionTile + v * kLanes);
+    for (std::size_t r = 0; r < Rows; ++r) {
+      const Floats qs = broadcast(q[r * q_stride + d]);
+      for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = fma(qs, k[v], acc[r][v]);
     }
   }
-  return sum_each(parts);
 }
 
-// Scores of one row over `range` of the tile, into weights; -infinity where it does not see.
-// Returns the highest.
-static inline float score_row(const AttentionUnit& unit, std::size_t r, const PosRange& range,
+// Few rows: both halves at once, so that enough chains are under way.
+template <std::size_t Rows, std::size_t Vectors>
+static inline void add_both_halves(const float* q, std::size_t q_stride, const float* keys,
+                                   std::size_t head_dim, Floats (&lower)[Rows][Vectors],
+                                   Floats (&upper)[Rows][Vectors]) {
+  const std::size_t half = head_dim / 2;
+  for (std::size_t d = 0; d < half; ++d) {
+    const float* low = keys + d * kAttentionTile;
+    const float* high = keys + (half + d) * kAttentionTile;
+    for (std::size_t r = 0; r < Rows; ++r) {
+      const Floats q_low = broadcast(q[r * q_stride + d]);
+      const Floats q_high = broadcast(q[r * q_stride + half + d]);
+      for (std::size_t v = 0; v < Vectors; ++v) {
+        lower[r][v] = fma(q_low, load(low + v * kLanes), lower[r][v]);
+        upper[r][v] = fma(q_high, load(high + v * kLanes), upper[r][v]);
+      }
+    }
+  }
+  add_dots(q, q_stride, keys, {.begin = 2 * half, .end = head_dim}, upper);
+}
+
+// scores [Rows, 64] of Vectors vectors of positions.
+template <std::size_t Rows, std::size_t Vectors>
+static inline void score_positions(const float* q, std::size_t q_stride, const float* keys,
+                                   std::size_t head_dim, float* scores) {
+  Floats lower[Rows][Vectors];
+  Floats upper[Rows][Vectors];
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t v = 0; v < Vectors; ++v) lower[r][v] = upper[r][v] = zero();
+  }
+  if constexpr (2 * Rows * Vectors <= kAttentionSums) {
+    add_both_halves(q, q_stride, keys, head_dim, lower, upper);
+  } else {
+    const std::size_t half = head_dim / 2;
+    add_dots(q, q_stride, keys, {.begin = 0, .end = half}, lower);
+    for (std::size_t r = 0; r < Rows; ++r) {
+      for (std::size_t v = 0; v < Vectors; ++v) {
+        store(scores + r * kAttentionTile + v * kLanes, lower[r][v]);
+      }
+    }
+    add_dots(q, q_stride, keys, {.begin = half, .end = head_dim}, upper);
+    for (std::size_t r = 0; r < Rows; ++r) {
+      for (std::size_t v = 0; v < Vectors; ++v) {
+        lower[r][v] = load(scores + r * kAttentionTile + v * kLanes);
+      }
+    }
+  }
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t v = 0; v < Vectors; ++v) {
+      store(scores + r * kAttentionTile + v * kLanes, lower[r][v] + upper[r][v]);
+    }
+  }
+}
+
+// The dot products of some rows with positions `range` of the tile, and with those that fill its
+// first and last vectors.
+template <std::size_t Rows = kTileRows>
+static inline void score_rows(const AttentionUnit& unit, const RowSpan& rows, const PosRange& range,
                               AttentionScratch& scratch) {
-  const std::size_t stride = padded(unit.cache->head_dim);
+  if (rows.end - rows.begin == Rows) {
+    constexpr std::size_t kVectorsAtOnce = Rows == 1 ? 4 : 2;
+    constexpr std::size_t kStep = kVectorsAtOnce * kLanes;
+    const std::size_t head_dim = unit.cache->head_dim;
+    const std::size_t stride = padded(head_dim);
+    for (std::size_t i = range.begin / kStep * kStep; i < range.end; i += kStep) {
+      score_positions<Rows, kVectorsAtOnce>(scratch.q + rows.begin * stride, stride,
+                                            scratch.tile + i, head_dim,
+                                            scratch.weights + rows.begin * kAttentionTile + i);
+    }
+    return;
+  }
+  if constexpr (Rows > 1) score_rows<Rows - 1>(unit, rows, range, scratch);
+}
+
+// The scores of one row from its dot products; -infinity where it does not see. Returns the
+// highest.
+static inline float finish_scores(const AttentionUnit& unit, std::size_t r, const PosRange& range,
+                                  AttentionScratch& scratch) {
   float* scores = scratch.weights + r * kAttentionTile;
   const Floats begin = broadcast(static_cast<float>(range.begin));
   const Floats end = broadcast(static_cast<float>(range.end));
   const Floats hidden = broadcast(-HUGE_VALF);
   Floats highest = hidden;
   for (std::size_t i = range.begin / kLanes * kLanes; i < range.end; i += kLanes) {
-    Floats s = dot_positions(scratch.q + r * stride, scratch.tile + i * stride, stride);
+    Floats s = load(scores + i);
     if (unit.cache->dtype == DType::kI8) s = s * load(scratch.scales + i);
     if (unit.options->softcap.has_value()) {
       const Floats cap = broadcast(*unit.options->softcap);
@@ -164,33 +314,45 @@ static inline void soften_row(std::size_t r, const PosRange& range, float tile_h
 
 // out[r] += weights[r, i] * values[i] over `range`, in rising order of i: Vectors vectors of the
 // head at once.
-template <std::size_t Vectors>
+template <std::size_t Rows, std::size_t Vectors>
 static inline void mix_vectors(const float* weights, const float* values, std::size_t stride,
                                const PosRange& range, float* out) {
-  Floats acc[Vectors];
-  for (std::size_t v = 0; v < Vectors; ++v) acc[v] = load(out + v * kLanes);
+  Floats acc[Rows][Vectors];
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = load(out + r * stride + v * kLanes);
+  }
   for (std::size_t i = range.begin; i < range.end; ++i) {
-    const Floats w = broadcast(weights[i]);
-    for (std::size_t v = 0; v < Vectors; ++v) {
-      acc[v] = fma(w, load(values + i * stride + v * kLanes), acc[v]);
+    Floats x[Vectors];
+    for (std::size_t v = 0; v < Vectors; ++v) x[v] = load(values + i * stride + v * kLanes);
+    for (std::size_t r = 0; r < Rows; ++r) {
+      const Floats w = broadcast(weights[r * kAttentionTile + i]);
+      for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = fma(w, x[v], acc[r][v]);
     }
   }
-  for (std::size_t v = 0; v < Vectors; ++v) store(out + v * kLanes, acc[v]);
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t v = 0; v < Vectors; ++v) store(out + r * stride + v * kLanes, acc[r][v]);
+  }
 }
 
-static inline void mix_row(const AttentionUnit& unit, std::size_t r, const PosRange& range,
-                           AttentionScratch& scratch) {
-  const std::size_t stride = padded(unit.cache->value_head_dim);
-  float* weights = scratch.weights + r * kAttentionTile;
-  if (unit.cache->dtype == DType::kI8) {
-    for (std::size_t i = range.begin; i < range.end; ++i) weights[i] *= scratch.scales[i];
+// The head from `d` on: as many vectors at once as registers hold, then fewer.
+template <std::size_t Rows, std::size_t Vectors = 8>
+static inline void mix_dims(std::size_t d, std::size_t stride, const PosRange& range,
+                            std::size_t first_row, AttentionScratch& scratch) {
+  if constexpr (Vectors == 1 || Rows * Vectors <= kAttentionSums) {
+    for (; d + Vectors * kLanes <= stride; d += Vectors * kLanes) {
+      mix_vectors<Rows, Vectors>(scratch.weights + first_row * kAttentionTile, scratch.tile + d,
+                                 stride, range, scratch.out + first_row * stride + d);
+    }
   }
-  float* out = scratch.out + r * stride;
-  std::size_t d = 0;
-  for (; d + 8 * kLanes <= stride; d += 8 * kLanes) {
-    mix_vectors<8>(weights, scratch.tile + d, stride, range, out + d);
-  }
-  for (; d < stride; d += kLanes) mix_vectors<1>(weights, scratch.tile + d, stride, range, out + d);
+  if constexpr (Vectors > 1) mix_dims<Rows, Vectors / 2>(d, stride, range, first_row, scratch);
+}
+
+// Some rows over what all of them see of the tile.
+template <std::size_t Rows = kTileRows>
+static inline void mix_rows(const RowSpan& rows, std::size_t stride, const PosRange& range,
+                            AttentionScratch& scratch) {
+  if (rows.end - rows.begin == Rows) return mix_dims<Rows>(0, stride, range, rows.begin, scratch);
+  if constexpr (Rows > 1) mix_rows<Rows - 1>(rows, stride, range, scratch);
 }
 
 static inline void begin_rows(const AttentionUnit& unit, AttentionScratch& scratch) {
@@ -221,30 +383,77 @@ static inline void end_rows(const AttentionUnit& unit, const AttentionScratch& s
   }
 }
 
+// What one row of the unit sees of the tile at `first`.
+static inline PosRange seen_by(const AttentionUnit& unit, std::size_t r, std::size_t first) {
+  return within_tile(visible_to(unit, unit.row_begin + r), first);
+}
+
+// `rows` see some of the tile; scores become weights.
+static inline void weigh_rows(const AttentionUnit& unit, const RowSpan& rows, std::size_t first,
+                              AttentionScratch& scratch) {
+  // Later rows neither begin nor end earlier.
+  const PosRange seen = {.begin = seen_by(unit, rows.begin, first).begin,
+                         .end = seen_by(unit, rows.end - 1, first).end};
+  score_rows(unit, rows, seen, scratch);
+  for (std::size_t r = rows.begin; r < rows.end; ++r) {
+    const PosRange range = seen_by(unit, r, first);
+    const float highest = finish_scores(unit, r, range, scratch);
+    soften_row(r, range, highest, padded(unit.cache->value_head_dim), scratch);
+  }
+}
+
+// Each row's own positions before those that all see, then these for all at once, then its own
+// after.
+static inline void mix_tile_rows(const AttentionUnit& unit, const RowSpan& rows, std::size_t first,
+                                 AttentionScratch& scratch) {
+  const std::size_t stride = padded(unit.cache->value_head_dim);
+  const PosRange last = seen_by(unit, rows.end - 1, first);
+  const std::size_t end = seen_by(unit, rows.begin, first).end;
+  const PosRange shared = {.begin = last.begin < end ? last.begin : end, .end = end};
+  for (std::size_t r = rows.begin; r < rows.end; ++r) {
+    const PosRange range = seen_by(unit, r, first);
+    if (unit.cache->dtype == DType::kI8) {
+      float* weights = scratch.weights + r * kAttentionTile;
+      for (std::size_t i = range.begin; i < range.end; ++i) weights[i] *= scratch.scales[i];
+    }
+    const PosRange before = {.begin = range.begin, .end = shared.begin};
+    mix_rows<1>({.begin = r, .end = r + 1}, stride, before, scratch);
+  }
+  mix_rows(rows, stride, shared, scratch);
+  for (std::size_t r = rows.begin; r < rows.end; ++r) {
+    const PosRange range = seen_by(unit, r, first);
+    const PosRange after = {.begin = range.begin > shared.end ? range.begin : shared.end,
+                            .end = range.end};
+    mix_rows<1>({.begin = r, .end = r + 1}, stride, after, scratch);
+  }
+}
+
 // One tile for all rows that see any of it. `seen` is what the unit's rows see of it together.
 static inline void attend_tile(const AttentionUnit& unit, std::size_t first, const PosRange& seen,
                                AttentionScratch& scratch) {
+  // Those that see none of it are the first ones (it comes after them) or the last (it lies before
+  // their windows).
+  RowSpan all = {.begin = 0, .end = unit.row_end - unit.row_begin};
+  const auto sees_nothing = [&](std::size_t r) {
+    const PosRange range = seen_by(unit, r, first);
+    return range.begin >= range.end;
+  };
+  while (all.begin < all.end && sees_nothing(all.begin)) ++all.begin;
+  while (all.begin < all.end && sees_nothing(all.end - 1)) --all.end;
+  const auto for_each_span = [&](const auto& visit) {
+    for (std::size_t r = all.begin; r < all.end; r += kTileRows) {
+      visit(RowSpan{.begin = r, .end = all.end - r < kTileRows ? all.end : r + kTileRows});
+    }
+  };
   widen(unit, KvPart::kKeys, first, seen, scratch);
-  for (std::size_t row = unit.row_begin; row < unit.row_end; ++row) {
-    const PosRange range = within_tile(visible_to(unit, row), first);
-    if (range.begin >= range.end) continue;
-    const std::size_t r = row - unit.row_begin;
-    const float highest = score_row(unit, r, range, scratch);
-    soften_row(r, range, highest, padded(unit.cache->value_head_dim), scratch);
-  }
+  for_each_span([&](const RowSpan& rows) { weigh_rows(unit, rows, first, scratch); });
   widen(unit, KvPart::kValues, first, seen, scratch);
-  for (std::size_t row = unit.row_begin; row < unit.row_end; ++row) {
-    const PosRange range = within_tile(visible_to(unit, row), first);
-    if (range.begin < range.end) mix_row(unit, row - unit.row_begin, range, scratch);
-  }
+  for_each_span([&](const RowSpan& rows) { mix_tile_rows(unit, rows, first, scratch); });
 }
 
 static void attention(const AttentionUnit& unit) {
   AttentionScratch scratch;
   begin_rows(unit, scratch);
-  const std::size_t num_tile_floats = kAttentionTile * padded(unit.cache->head_dim);
-  for (std::size_t i = 0; i < num_tile_floats; ++i) scratch.tile[i] = 0.0f;
-  for (float& scale : scratch.scales) scale = 0.0f;
   const PosRange all = {.begin = visible_to(unit, unit.row_begin).begin,
                         .end = visible_to(unit, unit.row_end - 1).end};
   for (std::size_t first = all.begin / kAttentionTile * kAttentionTile; first < all.end;

@@ -52,14 +52,37 @@ static inline void store_vector(const float* x, std::size_t count, DType dtype, 
   }
 }
 
+// Spreads the elements of a token's key over its block: [D, block_tokens].
+template <class Bits>
+static inline void spread(const std::byte* from, std::size_t count, std::size_t stride, Bits* to) {
+  for (std::size_t d = 0; d < count; ++d) {
+    std::memcpy(to + d * stride, from + d * sizeof(Bits), sizeof(Bits));
+  }
+}
+
+static inline void store_key(const KvStoreRange& range, std::byte* keys, float* scale) {
+  const KvLayerView& cache = *range.cache;
+  alignas(64) std::byte key[kHeadDimMax * sizeof(float)];
+  store_vector(range.key, cache.head_dim, cache.dtype, key, scale);
+  switch (element_bytes(cache.dtype)) {
+    case 1:
+      return spread(key, cache.head_dim, cache.block_tokens,
+                    reinterpret_cast<std::uint8_t*>(keys) + range.offset);
+    case 2:
+      return spread(key, cache.head_dim, cache.block_tokens,
+                    reinterpret_cast<std::uint16_t*>(keys) + range.offset);
+    default:
+      return spread(key, cache.head_dim, cache.block_tokens,
+                    reinterpret_cast<std::uint32_t*>(keys) + range.offset);
+  }
+}
+
 static void kv_store(const KvStoreRange& range) {
   const KvLayerView& cache = *range.cache;
-  const std::size_t width = element_bytes(cache.dtype);
-  std::byte* key = cache.keys(range.block, range.kv_head) + range.offset * cache.head_dim * width;
-  std::byte* value =
-      cache.values(range.block, range.kv_head) + range.offset * cache.value_head_dim * width;
-  store_vector(range.key, cache.head_dim, cache.dtype, key,
-               cache.key_scales(range.block, range.kv_head) + range.offset);
+  store_key(range, cache.keys(range.block, range.kv_head),
+            cache.key_scales(range.block, range.kv_head) + range.offset);
+  std::byte* value = cache.values(range.block, range.kv_head) +
+                     range.offset * cache.value_head_dim * element_bytes(cache.dtype);
   store_vector(range.value, cache.value_head_dim, cache.dtype, value,
                cache.value_scales(range.block, range.kv_head) + range.offset);
 }

@@ -136,10 +136,6 @@ static inline Floats lane_index() {
 static inline float sum(Floats x) {
   return (x[0] + x[2]) + (x[1] + x[3]);
 }
-// Lane i is the sum of parts[i].
-static inline Floats sum_each(const Floats* parts) {
-  return Floats{sum(parts[0]), sum(parts[1]), sum(parts[2]), sum(parts[3])};
-}
 // NaN is not looked for.
 static inline float largest(Floats x) {
   const float low = x[0] > x[1] ? x[0] : x[1];

@@ -131,16 +131,6 @@ static inline float sum(Floats x) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-// Lane i is the sum of parts[i].
-static inline Floats sum_each(const Floats* parts) {
-  const __m256 a = _mm256_hadd_ps(parts[0], parts[1]);
-  const __m256 b = _mm256_hadd_ps(parts[2], parts[3]);
-  const __m256 c = _mm256_hadd_ps(parts[4], parts[5]);
-  const __m256 d = _mm256_hadd_ps(parts[6], parts[7]);
-  const __m256 ab = _mm256_hadd_ps(a, b);
-  const __m256 cd = _mm256_hadd_ps(c, d);
-  return _mm256_add_ps(_mm256_permute2f128_ps(ab, cd, 0x20), _mm256_permute2f128_ps(ab, cd, 0x31));
-}
 // NaN is not looked for.
 static inline float largest(Floats x) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
