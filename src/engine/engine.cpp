@@ -49,6 +49,7 @@ Engine::Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runne
                const Clock& clock)
     : options_(options),
       request_limits_(limits_of(options, pool)),
+      pool_(pool),
       runner_(runner),
       clock_(clock),
       inbox_(options.scheduler.num_requests_max),
@@ -220,7 +221,7 @@ ClassSet Engine::poll() {
   while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
   ClassSet live;
   for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
-    const ClassStatus status = scheduler_.class_status(ClassId{i});
+    const ClassStats status = scheduler_.class_stats(ClassId{i});
     if (status.num_waiting + status.num_running > 0) live.insert(ClassId{i});
   }
   return live;
@@ -229,10 +230,18 @@ ClassSet Engine::poll() {
 bool Engine::step() {
   while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
   if (scheduler_.num_live() == 0) return false;
+  const TimePoint begin = clock_.now();
+  meter_.begin_turn(begin);
   read_cancellations();
-  const StepPlan& plan = scheduler_.plan(clock_.now());
+  const StepPlan& plan = scheduler_.plan(begin);
+  const TimePoint planned = clock_.now();
+  meter_.host().plan += seconds(planned - begin);
   if (!plan.chunks.empty()) run_plan(plan);
+  const TimePoint applied = clock_.now();
   emit();
+  const TimePoint emitted = clock_.now();
+  meter_.host().emit += seconds(emitted - applied);
+  meter_.end_turn(emitted, scheduler_, pool_);
   return true;
 }
 
@@ -272,12 +281,16 @@ void Engine::run_plan(const StepPlan& plan) {
   result_.reset(plan.chunks.size());
   const TimePoint begin = clock_.now();
   const Status status = runner_.run(plan, result_);
-  if (result_.elapsed == Duration{0}) result_.elapsed = clock_.now() - begin;
+  const TimePoint end = clock_.now();
+  if (result_.elapsed == Duration{0}) result_.elapsed = end - begin;
+  meter_.note_step(plan.shape, result_.elapsed);
   if (status.ok()) {
     scheduler_.apply(result_);
   } else {
+    meter_.note_failed_step();
     scheduler_.fail(status.error());
   }
+  meter_.host().apply += seconds(clock_.now() - end);
 }
 
 // Whoever runs for the first time, or ends before that, waits no longer.
@@ -291,7 +304,7 @@ void Engine::leave_queue() {
     admission_.leave(sequence->request.service_class, sequence->num_queued_tokens);
   }
   for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
-    admission_.note_pace(ClassId{i}, scheduler_.class_status(ClassId{i}).start_tokens_per_second);
+    admission_.note_pace(ClassId{i}, scheduler_.class_stats(ClassId{i}).start_tokens_per_second);
   }
 }
 

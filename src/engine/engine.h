@@ -16,6 +16,7 @@
 #include "base/function_ref.h"
 #include "base/result.h"
 #include "engine/admission.h"
+#include "engine/engine_meter.h"
 #include "engine/model_runner.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
@@ -96,6 +97,8 @@ class Engine {
   const Admission& admission() const { return admission_; }
   // What the share controller did last and why, for the log and the metrics. Any thread.
   std::optional<ShareDecision> last_share_decision() const;
+  // What was done and how things stand, as of the end of the last step. Any thread.
+  EngineStats stats() const { return meter_.read(); }
   // What a request of this class is held against.
   RequestLimits request_limits(ClassId id) const;
 
@@ -124,6 +127,7 @@ class Engine {
 
   const EngineOptions options_;
   const RequestLimits request_limits_;
+  BlockPool& pool_;
   ModelRunner& runner_;
   const Clock& clock_;
 
@@ -134,6 +138,8 @@ class Engine {
   std::atomic<std::size_t> num_live_{0};  // in the inbox or in the scheduler
   std::atomic<bool> cancel_all_{false};
   const std::shared_ptr<std::atomic<std::uint64_t>> num_cancels_;  // see StreamState
+
+  EngineMeter meter_;
 
   // Engine thread.
   Scheduler scheduler_;

@@ -21,6 +21,7 @@ class SumRunner final : public ModelRunner {
   Status run(const StepPlan& plan, StepResult& result) override {
     ++num_steps;
     if (fails_at_step == num_steps) return Error{ErrorCode::kUnavailable, "the device is gone"};
+    result.elapsed = step_time;
     for (std::size_t i = 0; i < plan.chunks.size(); ++i) {
       if (!plan.chunks[i].samples) continue;
       const auto& tokens = plan.chunks[i].sequence->tokens;
@@ -36,6 +37,7 @@ class SumRunner final : public ModelRunner {
   static constexpr TokenId kBadPrompt = 99;
   std::atomic<std::size_t> num_steps{0};
   std::size_t fails_at_step = 0;
+  Duration step_time{0};
 };
 
 std::vector<TokenId> sums(std::vector<TokenId> tokens, std::size_t count) {
@@ -408,6 +410,28 @@ TEST_F(EngineTest, ClientsOnManyThreads) {
   engine_->shutdown(Shutdown::kDrain);
   EXPECT_EQ(num_wrong, 0);
   EXPECT_GT(num_right, 50);
+}
+
+TEST_F(EngineTest, StatsAddUp) {
+  make();
+  runner_.step_time = std::chrono::milliseconds(2);
+  TokenStream first = MUST(engine_->submit(make_request({1, 2, 3}, 4)));
+  TokenStream second = MUST(engine_->submit(make_request({4}, 2)));
+  engine_->step();
+  EXPECT_EQ(engine_->stats().num_running, 2u);
+  EXPECT_EQ(engine_->stats().classes[0].num_running, 2u);
+  EXPECT_EQ(engine_->stats().num_blocks_held(), 2u);
+  EXPECT_EQ(engine_->stats().num_blocks, 64u);
+  while (engine_->step()) {
+  }
+  const EngineStats stats = engine_->stats();
+  EXPECT_EQ(stats.num_steps, 4u);
+  EXPECT_EQ(stats.num_tokens, 4u + 4u);  // prompts, and what was generated but the last of each
+  EXPECT_EQ(stats.num_output_tokens, 6u);
+  EXPECT_EQ(stats.num_live, 0u);
+  EXPECT_EQ(stats.num_blocks_held(), 0u);
+  EXPECT_DOUBLE_EQ(stats.busy_seconds, 0.008);
+  EXPECT_GT(stats.cost_coefficients[0], 0);
 }
 
 TEST(EngineCreate, NamesTheOptionThatIsWrong) {

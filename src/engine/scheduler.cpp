@@ -345,7 +345,7 @@ void Scheduler::clear_events() {
   events_.finished.clear();
 }
 
-ClassStatus Scheduler::class_status(ClassId id) const {
+ClassStats Scheduler::class_stats(ClassId id) const {
   CHECK(id.index < classes_.size());
   const ClassState& state = classes_[id.index];
   return {.num_waiting = state.waiting.size(),

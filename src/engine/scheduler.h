@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "engine/class_state.h"
 #include "engine/cost_model.h"
+#include "engine/engine_stats.h"
 #include "engine/fair_share.h"
 #include "engine/hot_prefixes.h"
 #include "engine/scheduler_options.h"
@@ -34,17 +35,6 @@ struct StepEvents {
   std::vector<const Sequence*> started;             // run for the first time
   std::vector<std::unique_ptr<Sequence>> finished;  // with `finish` set and no blocks
   std::optional<ShareDecision> share_decision;      // the controller moved shares
-};
-
-// How a class stands.
-struct ClassStatus {
-  std::size_t num_waiting = 0;
-  std::size_t num_running = 0;
-  std::size_t num_blocks = 0;  // in its sequences' tables; shared ones count in each
-  double share_part = 0;       // of all
-  std::uint64_t work_done = 0;
-  double start_tokens_per_second = 0;  // of prompts, while some wait; 0 when not known
-  ClassCounts counts;
 };
 
 // A value: no device, no threads, no I/O; the same calls give the same plans. One thread.
@@ -109,7 +99,7 @@ class Scheduler {
   const SchedulerOptions& options() const { return options_; }
   const CostModel& cost_model() const { return cost_model_; }
   const PrefixIndex& prefix_index() const { return index_; }
-  ClassStatus class_status(ClassId id) const;
+  ClassStats class_stats(ClassId id) const;
   std::size_t num_live() const { return num_live_; }
   std::size_t num_running() const { return running_.size(); }
   std::size_t num_waiting() const { return num_live_ - running_.size(); }  // parked ones too

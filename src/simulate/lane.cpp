@@ -194,7 +194,7 @@ void Lane::finish_step() {
   scheduler_.apply(step_result_);
   for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
     const ClassId id{i};
-    admission_.note_pace(id, scheduler_.class_status(id).start_tokens_per_second);
+    admission_.note_pace(id, scheduler_.class_stats(id).start_tokens_per_second);
   }
   result_.totals.end = std::max(result_.totals.end, busy_until_);
   record_finished(busy_until_);

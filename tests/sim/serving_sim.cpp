@@ -368,7 +368,7 @@ void Simulation::finish() {
   if (pool_.num_used() != index.num_idle() + index.num_pinned()) fail("blocks are left over");
   if (index.num_pinned() > world_.engine.scheduler.hot.pinned_blocks_max) fail("too many pins");
   for (std::uint32_t i = 0; i < world_.engine.scheduler.classes.size(); ++i) {
-    const ClassStatus status = engine_->scheduler().class_status(ClassId{i});
+    const ClassStats status = engine_->scheduler().class_stats(ClassId{i});
     if (engine_->admission().num_tokens(ClassId{i}) != 0) fail("tokens are left in the queue");
     if (engine_->admission().num_requests(ClassId{i}) != 0) fail("somebody is left in the queue");
     report_.num_reclaims += status.counts.num_reclaims;
