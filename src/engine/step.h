@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,7 +23,9 @@ struct PlannedChunk {
   std::size_t num_computed = 0;
   std::size_t num_tokens = 0;
 
-  bool samples = false;  // it reaches the last known token, so the next one is drawn
+  bool samples = false;  // it reaches the last token, so the next one is drawn
+  // Its last token is not known yet: that chunk of the plan before draws it.
+  std::optional<std::size_t> drawn_by = std::nullopt;
 };
 
 // All slots of a block, over all layers.
