@@ -84,8 +84,11 @@ class Engine {
   // next steps end them.
   void shutdown(Shutdown how);
 
-  // One turn by hand; false when there was nothing to do.
+  // One turn by hand; false when there was nothing to do. When the loop overlaps, the turn begins a
+  // step and finishes the one before; when nothing is live any more, none is left running.
   bool step();
+  // Finishes what the last turn has begun, for whoever wants to use the device otherwise.
+  void settle();
   // By hand too, for whoever steps several engines: accepts what was submitted and says whose
   // requests are live.
   ClassSet poll();
@@ -120,8 +123,14 @@ class Engine {
   void accept(Submission submission);
   SequenceId accept_choice(Choice choice, std::optional<SequenceId> leader);
   void read_cancellations();
-  void run_plan(const StepPlan& plan);
+  bool begin_step();
+  void finish_step();
+  void recover(const Error& error);
+  void run_parts(const StepPlan& plan, std::optional<Error> failure);
+  void fill_part(const StepPlan& plan, std::size_t begin, std::size_t end);
+  void take_part(const StepPlan& plan, std::size_t begin, std::size_t end);
   void emit();
+  void end_turn();
   void note_change(const StreamState& stream);
   void leave_queue();
 
@@ -144,6 +153,8 @@ class Engine {
   // Engine thread.
   Scheduler scheduler_;
   StepResult result_;
+  StepPlan part_;  // of a plan that failed
+  StepResult part_result_;
   std::vector<std::shared_ptr<StreamState>> streams_;  // by SequenceId
   std::vector<std::uint64_t> changed_watches_;         // of the step
   std::uint64_t num_cancels_seen_ = 0;

@@ -18,6 +18,7 @@ class EngineMeter {
   // A step of this shape took so long on the device.
   void note_step(const StepShape& shape, Duration elapsed);
   void note_failed_step() { ++stats_.num_failed_steps; }
+  void note_retry() { ++stats_.num_step_retries; }
   HostSeconds& host() { return stats_.host; }
   // Shows where the scheduler and its pool stand.
   void end_turn(TimePoint now, const Scheduler& scheduler, const BlockPool& pool);

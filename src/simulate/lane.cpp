@@ -201,7 +201,7 @@ void Lane::finish_step() {
 }
 
 void Lane::record_finished(Duration now) {
-  for (const std::unique_ptr<Sequence>& sequence : scheduler_.events().finished) {
+  for (const Sequence* sequence : scheduler_.events().finished) {
     RequestOutcome& outcome = result_.outcomes[sequence->request.id.value];
     CHECK(sequence->finish.has_value());
     // Nobody cancels, nothing fails.
