@@ -396,7 +396,7 @@ void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledT
   }
   if (sample.outcome != SampleOutcome::kToken) {
     end(sequence, {.reason = FinishReason::kError,
-                   .error = sampling_error(sample.outcome, sequence.num_tokens())});
+                   .error = sampling_error(sample.outcome, sequence.tokens.size())});
     return;
   }
   // The caller may have cancelled it while the step ran: then the token is dropped.
