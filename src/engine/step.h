@@ -58,7 +58,7 @@ enum class SampleOutcome : std::uint8_t {
   kNone,         // the chunk does not reach the sequence's end
   kToken,        // a token was drawn
   kPooled,       // its vector is there
-  kBadLogits,    // the model gave a NaN or an infinity
+  kBadLogits,    // the model gave a NaN or an infinity, in logits or a pooled vector
   kNoCandidate,  // bias, min_tokens and constraint left no token to draw
   kFailed,       // the step came to nothing for this chunk, see StepResult::failure
 };

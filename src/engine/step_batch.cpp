@@ -127,11 +127,10 @@ void StepBatch::pack_sampled(const PlannedChunk& chunk, std::size_t index) {
   const Sequence& sequence = *chunk.sequence;
   const std::size_t end = chunk.num_computed + chunk.num_tokens;
   logit_rows_.push_back(static_cast<std::uint32_t>(token_ids_.size() - 1));
-  sampled_.push_back(
-      {.chunk = index,
-       .request = &sequence.request,
-       .tokens = std::span(sequence.tokens).first(end - (chunk.drawn_by ? 1 : 0)),
-       .constraint = sequence.constraint.get()});
+  sampled_.push_back({.chunk = index,
+                      .request = &sequence.request,
+                      .tokens = std::span(sequence.tokens).first(end - (chunk.drawn_by ? 1 : 0)),
+                      .constraint = sequence.constraint.get()});
 }
 
 void StepBatch::fill_drawn(std::span<const TokenId> drawn) {

@@ -65,10 +65,10 @@ class StepBatch {
 
   const Decoder* decoder_;
   const StepPlan* plan_ = nullptr;
-  std::vector<std::size_t> order_;  // [B] chunks of the plan, those of an adapter together
-  std::vector<std::uint32_t> token_ids_;       // [T]
-  std::vector<std::uint32_t> positions_;       // [T]
-  std::vector<std::uint32_t> chunk_begin_;     // [B + 1]
+  std::vector<std::size_t> order_;          // [B] chunks of the plan, those of an adapter together
+  std::vector<std::uint32_t> token_ids_;    // [T]
+  std::vector<std::uint32_t> positions_;    // [T]
+  std::vector<std::uint32_t> chunk_begin_;  // [B + 1]
   std::vector<std::uint32_t> context_tokens_;  // [B]
   std::vector<std::uint32_t> block_table_;     // [B, stride]
   std::size_t block_table_stride_ = 0;

@@ -3,8 +3,8 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -135,8 +135,8 @@ class TruthRunner final : public ModelRunner {
   std::array<Step, kBegunMax> steps_;
   std::size_t num_begun_ = 0;
   std::size_t num_finished_ = 0;
-  bool is_broken_ = false;  // a step has failed: nothing that was begun behind it runs
-  std::vector<SampledToken> drawn_;       // by the step that ran last
+  bool is_broken_ = false;           // a step has failed: nothing that was begun behind it runs
+  std::vector<SampledToken> drawn_;  // by the step that ran last
   std::vector<SampledToken> last_given_;  // for kStaleResult
   std::uint64_t num_slots_checked_ = 0;
   std::uint64_t num_copies_ = 0;
