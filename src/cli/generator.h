@@ -46,10 +46,9 @@ enum class TextNeed : std::uint8_t { kRequired, kIfThere };
 // One thread calls it; the engine has its own. Stays where it is made.
 class Generator {
  public:
-  // `options` then names the model that was taken. `adapter_path` is a PEFT folder; empty for none.
+  // `options` then names the model that was taken.
   static Result<std::unique_ptr<Generator>> open(ModelOptions& options,
-                                                 TextNeed need = TextNeed::kRequired,
-                                                 const std::string& adapter_path = "");
+                                                 TextNeed need = TextNeed::kRequired);
   ~Generator();
 
   // Streams pieces of text to `sink` as they become certain; without a tokeniser, ids with a space
@@ -79,7 +78,6 @@ class Generator {
   std::optional<ModelText> text_;
   SamplingParams default_sampling_;
   double load_seconds_ = 0.0;
-  AdapterRef adapter_;  // of every request; null for none
   std::optional<BlockPool> pool_;
   std::unique_ptr<DecoderRunner> runner_;
   std::unique_ptr<Engine> engine_;

@@ -3,14 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/id.h"
-#include "base/result.h"
 #include "base/token_id.h"
 #include "engine/sampling_params.h"
 #include "engine/sequence.h"
@@ -24,16 +22,13 @@ struct PlannedChunk {
   std::size_t num_computed = 0;
   std::size_t num_tokens = 0;
 
-  bool samples = false;  // it reaches the last token, so the next one is drawn
-  // Its last token is not known yet: that chunk of the plan before draws it.
-  std::optional<std::size_t> drawn_by = std::nullopt;
+  bool samples = false;  // it reaches the last known token, so the next one is drawn
 };
 
 // All slots of a block, over all layers.
 struct BlockCopy {
   BlockId from;
   BlockId to;
-  const Sequence* sequence = nullptr;  // whose block `to` is; it has a chunk in the plan
 };
 
 struct StepPlan {
@@ -57,10 +52,9 @@ struct StepPlan {
 enum class SampleOutcome : std::uint8_t {
   kNone,         // the chunk does not reach the sequence's end
   kToken,        // a token was drawn
-  kPooled,       // its vector is there
   kBadLogits,    // the model gave a NaN or an infinity, in logits or a pooled vector
-  kNoCandidate,  // bias, min_tokens and constraint left no token to draw
-  kFailed,       // the step came to nothing for this chunk, see StepResult::failure
+  kPooled,       // its vector is there
+  kNoCandidate,  // bias and min_tokens left no token to draw
 };
 
 struct TokenLogprob {
@@ -81,7 +75,6 @@ struct StepResult {
   std::vector<TokenLogprob> top;  // [chunks, kTopLogprobsMax], likeliest first
   // How long the step ran, as whoever ran it measured; 0 when nobody did.
   Duration elapsed{0};
-  std::optional<Error> failure;  // of the chunks that failed
 
   explicit StepResult(std::size_t num_chunks_max) {
     samples.reserve(num_chunks_max);
@@ -91,7 +84,6 @@ struct StepResult {
     samples.assign(num_chunks, SampledToken{});
     top.resize(num_chunks * kTopLogprobsMax);
     elapsed = Duration{0};
-    failure.reset();
   }
   std::span<TokenLogprob> top_space(std::size_t chunk) {
     return std::span(top).subspan(chunk * kTopLogprobsMax, kTopLogprobsMax);

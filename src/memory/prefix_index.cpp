@@ -109,8 +109,8 @@ std::size_t PrefixIndex::attach(const PrefixKey& key, std::size_t blocks_max, st
   return num_blocks;
 }
 
-std::optional<BlockId> PrefixIndex::publish(const PrefixKey& key, std::size_t at,
-                                            std::uint8_t priority, BlockTable& table) {
+void PrefixIndex::publish(const PrefixKey& key, std::size_t at, std::uint8_t priority,
+                          BlockTable& table) {
   CHECK(at < key.hashes.size());
   CHECK(at < table.num_blocks());
   CHECK(priority < kPriorities);
@@ -121,7 +121,8 @@ std::optional<BlockId> PrefixIndex::publish(const PrefixKey& key, std::size_t at
   const std::uint32_t known = find(key, at, parent);
   if (known != kNone) {
     hold(known, priority);
-    return table.exchange(at, BlockId{known});
+    release(table.exchange(at, BlockId{known}));
+    return;
   }
   pool_.share(BlockId{block});
   std::uint32_t& bucket = bucket_of(key.hashes[at]);
@@ -139,7 +140,6 @@ std::optional<BlockId> PrefixIndex::publish(const PrefixKey& key, std::size_t at
   const auto tokens = key.tokens.subspan(at * block_tokens_, block_tokens_);
   std::copy(tokens.begin(), tokens.end(), tokens_of(block).begin());
   ++num_entries_;
-  return std::nullopt;
 }
 
 void PrefixIndex::hold(std::uint32_t block, std::uint8_t priority) {

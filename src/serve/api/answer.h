@@ -68,11 +68,11 @@ struct ChoiceFinished {
 };
 
 // `choice` counts from 0: number of the prompt times num_choices, plus the choice of that prompt.
+using AnswerEventKind = std::variant<ContentDelta, ReasoningDelta, ToolCallBegin, ToolCallDelta,
+                                     ToolCallEnd, ChoiceFinished>;
 struct AnswerEvent {
   std::size_t choice = 0;
-  std::variant<ContentDelta, ReasoningDelta, ToolCallBegin, ToolCallDelta, ToolCallEnd,
-               ChoiceFinished>
-      what;
+  AnswerEventKind what;
 };
 
 // Of a whole request. A prompt counts once, however many choices it has.

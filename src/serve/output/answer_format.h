@@ -1,0 +1,60 @@
+// How a model marks its thoughts and its calls of tools: facts about formats, and which of them a
+// chat template speaks of.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace millrace {
+
+// What stands before and after a model's thoughts.
+struct ReasoningTags {
+  std::string_view name;  // of the setting
+  std::string_view open;
+  std::string_view close;
+};
+
+enum class ToolFormat : std::uint8_t {
+  kNone,        // none that we know: calls stay content
+  kHermes,      // <tool_call>{"name": …, "arguments": …}</tool_call>: Hermes, Qwen 2.5 and 3
+  kLlama3,      // {"name": …, "parameters": …}, also after <|python_tag|>
+  kMistral,     // [TOOL_CALLS][{"name": …, "arguments": …}] or [TOOL_CALLS]name[ARGS]{…}
+  kQwen3Coder,  // <tool_call><function=name><parameter=key>value</parameter></function></tool_call>
+  kSeed,        // the same in <seed:tool_call>
+  kGlm,         // <tool_call>name<arg_key>key</arg_key><arg_value>value</arg_value></tool_call>
+  kFunctionTag,  // <function=name>{…}</function>
+  kDeepSeek,  // <｜tool▁calls▁begin｜><｜tool▁call▁begin｜>name<｜tool▁sep｜>{…}<｜tool▁call▁end｜>
+  kKimi,  // <|tool_call_begin|>functions.name:0<|tool_call_argument_begin|>{…}<|tool_call_end|>
+};
+
+struct AnswerFormat {
+  std::optional<ReasoningTags> reasoning;
+  ToolFormat tools = ToolFormat::kNone;
+};
+
+// By what the template's source mentions.
+AnswerFormat answer_format(std::string_view template_source);
+
+// For settings that say otherwise: "hermes", "llama3", …, "none"; "think", …, "none".
+// kInvalidArgument naming all that there are.
+Result<ToolFormat> tool_format_named(std::string_view name);
+Result<std::optional<ReasoningTags>> reasoning_tags_named(std::string_view name);
+std::string_view tool_format_name(ToolFormat format);
+
+// The marks of a format that begin or divide calls. Where they are special tokens of a vocabulary
+// they must not be skipped with the others.
+std::vector<std::string_view> tool_marks(ToolFormat format);
+
+// Where a model is when its answer begins.
+enum class ReasoningStart : std::uint8_t {
+  kUndecided,  // it may begin to think with the opening tag
+  kInside,     // the prompt's end has opened the tag for it
+  kOver,       // the prompt's end has closed it: there will be none
+};
+ReasoningStart reasoning_start(const ReasoningTags& tags, std::string_view prompt);
+
+}  // namespace millrace

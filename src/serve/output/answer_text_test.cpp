@@ -1,0 +1,211 @@
+// Tokens become the events of an answer.
+#include "serve/output/answer_text.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "serve/output/constraint_choice.h"
+#include "serve/output/render_chat.h"
+#include "text/byte_tokenizer.h"
+
+namespace millrace {
+namespace {
+
+// Bytes, and two special tokens behind them.
+Tokenizer bytes() {
+  return MUST(Tokenizer::create(byte_tokenizer_spec()));  // of ours
+}
+
+struct Seen {
+  std::string content;
+  std::string reasoning;
+  std::string calls;
+  std::size_t num_logprobs = 0;
+  std::optional<ChoiceFinished> finished;
+};
+
+Seen seen(const std::vector<AnswerEvent>& events) {
+  Seen seen;
+  for (const AnswerEvent& event : events) {
+    EXPECT_EQ(event.choice, 3u);
+    EXPECT_FALSE(seen.finished);
+    if (const auto* content = std::get_if<ContentDelta>(&event.what)) {
+      seen.content += content->text;
+      seen.num_logprobs += content->logprobs.size();
+    }
+    if (const auto* reasoning = std::get_if<ReasoningDelta>(&event.what)) {
+      seen.reasoning += reasoning->text;
+      seen.num_logprobs += reasoning->logprobs.size();
+    }
+    if (const auto* begin = std::get_if<ToolCallBegin>(&event.what)) seen.calls += begin->name;
+    if (const auto* delta = std::get_if<ToolCallDelta>(&event.what)) seen.calls += delta->arguments;
+    if (const auto* end = std::get_if<ChoiceFinished>(&event.what)) seen.finished = *end;
+  }
+  return seen;
+}
+
+// Everything that comes of a text whose bytes are tokens.
+Seen answer(AnswerTextOptions options, const std::string& text,
+            FinishReason reason = FinishReason::kStop, std::size_t* num_reasoning = nullptr) {
+  options.choice = 3;
+  AnswerText answer = MUST(AnswerText::create(bytes(), std::move(options)));
+  std::vector<AnswerEvent> events;
+  const std::vector<TokenId> ids = MUST(bytes().encode(text));
+  for (const TokenId id : ids) {
+    const std::vector<TokenLogprob> top{{.token = id, .logprob = -1}};
+    answer.push({.token = id, .logprob = -1.0f, .top = top}, events);
+    if (answer.has_ended()) break;
+  }
+  answer.finish({.reason = reason}, events);
+  if (num_reasoning != nullptr) *num_reasoning = answer.num_reasoning_tokens();
+  return seen(events);
+}
+
+TEST(AnswerText, PlainTextWithTheLogprobsOfItsTokens) {
+  const Seen seen = answer({}, "Hé");
+  EXPECT_EQ(seen.content, "Hé");
+  EXPECT_EQ(seen.num_logprobs, 3u);
+  EXPECT_EQ(seen.finished->end, AnswerEnd::kStop);
+  EXPECT_EQ(answer({}, "a", FinishReason::kLength).finished->end, AnswerEnd::kLength);
+  EXPECT_EQ(answer({}, "a", FinishReason::kDeadline).finished->end, AnswerEnd::kDeadline);
+}
+
+TEST(AnswerText, StopStringsEndIt) {
+  AnswerTextOptions options;
+  options.stops = {"END"};
+  const Seen stopped = answer(options, "one ENDtwo");
+  EXPECT_EQ(stopped.content, "one ");
+  EXPECT_EQ(stopped.num_logprobs, 4u);
+  EXPECT_EQ(stopped.finished->end, AnswerEnd::kStopString);
+  EXPECT_EQ(stopped.finished->stop_string, "END");
+  options.shows_stop = true;
+  EXPECT_EQ(answer(options, "one ENDtwo").content, "one END");
+  EXPECT_EQ(answer(options, "one EN").content, "one EN");
+  EXPECT_EQ(answer(options, "one EN").finished->end, AnswerEnd::kStop);
+}
+
+AnswerTextOptions thinking_tools() {
+  AnswerTextOptions options;
+  options.reasoning = MUST(reasoning_tags_named("think"));  // in the table
+  options.tools_format = ToolFormat::kHermes;
+  options.tools = OrderedJson::parse(R"([{"type":"function","function":{"name":"sum"}}])");
+  return options;
+}
+
+TEST(AnswerText, ThoughtsThenTextThenCalls) {
+  const std::string call = R"(<tool_call>{"name": "sum", "arguments": {"x": 1}}</tool_call>)";
+  std::size_t num_reasoning = 0;
+  const Seen all = answer(thinking_tools(), "<think>hm</think>\n\nSo: " + call + call,
+                          FinishReason::kStop, &num_reasoning);
+  EXPECT_EQ(all.reasoning, "hm");
+  EXPECT_EQ(all.content, "So:");
+  EXPECT_EQ(all.calls, R"(sum{"x": 1}sum{"x": 1})");
+  EXPECT_EQ(all.finished->end, AnswerEnd::kToolCalls);
+  EXPECT_GE(num_reasoning, 2u);
+  EXPECT_EQ(all.num_logprobs, std::string("<think>hm</think>\n\nSo: ").size() + 2 * call.size());
+
+  AnswerTextOptions options = thinking_tools();
+  options.calls_in_parallel = false;
+  EXPECT_EQ(answer(options, call + call).calls, R"(sum{"x": 1})");
+  EXPECT_EQ(answer(options, call + call).finished->end, AnswerEnd::kToolCalls);
+  options.reasoning_output = ReasoningOutput::kOmitted;
+  EXPECT_EQ(answer(options, "<think>hm</think>Hi").reasoning, "");
+  EXPECT_EQ(answer(options, "<think>hm</think>Hi").content, "Hi");
+  options.reasoning_output = ReasoningOutput::kInContent;
+  EXPECT_EQ(answer(options, "<think>hm</think>Hi").content, "<think>hm</think>Hi");
+  // A call that ran out of tokens is what there is, and the answer was cut.
+  const Seen cut = answer(options, call.substr(0, 45), FinishReason::kLength);
+  EXPECT_EQ(cut.calls, R"(sum{"x":)");
+  EXPECT_EQ(cut.finished->end, AnswerEnd::kLength);
+}
+
+TEST(AnswerText, HooksSeeContentAndRedactionsSeeThoughtsToo) {
+  AnswerTextOptions options = thinking_tools();
+  options.hooks = {{.kind = TextHook::Kind::kTrim}, MUST(redact_hook("secret", "X"))};
+  const Seen seen = answer(options, "<think>a secret</think>\n  the secret. ");
+  EXPECT_EQ(seen.reasoning, "a X");
+  EXPECT_EQ(seen.content, "the X.");
+}
+
+TEST(AnswerText, StopTokensOfTheRequestAreNamed) {
+  AnswerTextOptions options;
+  options.choice = 3;
+  options.stop_ids = {65};
+  options.shows_stop = true;
+  AnswerText answer = MUST(AnswerText::create(bytes(), options));
+  std::vector<AnswerEvent> events;
+  const TokenId id = MUST(bytes().encode("!")).front();
+  options.stop_ids = {id};
+  AnswerText named = MUST(AnswerText::create(bytes(), options));
+  named.finish({.reason = FinishReason::kStop, .stop_token = id}, events);
+  const Seen shown = seen(events);
+  EXPECT_EQ(shown.content, "!");
+  EXPECT_EQ(shown.finished->stop_token, id);
+  options.stops = {""};
+  EXPECT_FALSE(AnswerText::create(bytes(), options).ok());
+}
+
+GenerationRequest tool_request(ToolChoice::Mode mode) {
+  GenerationRequest request;
+  ChatPrompt prompt;
+  prompt.tools = OrderedJson::parse(
+      R"([{"type":"function","function":{"name":"sum","parameters":{"type":"object"}}},)"
+      R"({"type":"function","function":{"name":"now"}}])");
+  request.prompt = prompt;
+  request.tool_choice.mode = mode;
+  return request;
+}
+
+TEST(ConstraintChoice, ForcesCallsAndFormats) {
+  using Mode = ToolChoice::Mode;
+  const auto choose = [](const GenerationRequest& request, ToolFormat format) {
+    return constraint_choice(request, {.reasoning = std::nullopt, .tools = format},
+                             ReasoningStart::kUndecided);
+  };
+  EXPECT_FALSE(MUST(choose(tool_request(Mode::kAuto), ToolFormat::kHermes)).has_value());
+  const GenerationRequest required = tool_request(Mode::kRequired);
+  EXPECT_EQ(MUST(choose(required, ToolFormat::kHermes))->kind, ConstraintKind::kSequence);
+  const Result<std::optional<ConstraintSpec>> refused = choose(required, ToolFormat::kGlm);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
+
+  GenerationRequest named = required;
+  named.tool_choice.names = {"now"};
+  EXPECT_EQ(cache_key(*MUST(choose(named, ToolFormat::kMistral))).find("sum"), std::string::npos);
+
+  GenerationRequest json = tool_request(Mode::kNone);
+  json.format = {.kind = ResponseFormat::Kind::kJsonSchema, .schema = {{"type", "object"}}};
+  EXPECT_EQ(MUST(choose(json, ToolFormat::kNone))->text, R"({"type":"object"})");
+  json.tool_choice.mode = Mode::kAuto;
+  EXPECT_EQ(MUST(choose(json, ToolFormat::kHermes))->kind, ConstraintKind::kAlternatives);
+
+  json.tool_choice.mode = Mode::kNone;
+  const AnswerFormat thinks{.reasoning = MUST(reasoning_tags_named("think"))};
+  using Start = ReasoningStart;
+  EXPECT_EQ(MUST(constraint_choice(json, thinks, Start::kInside))->kind, ConstraintKind::kFreeText);
+  EXPECT_EQ(MUST(constraint_choice(json, thinks, Start::kUndecided))->kind,
+            ConstraintKind::kAlternatives);
+  EXPECT_EQ(MUST(constraint_choice(json, thinks, Start::kOver))->kind, ConstraintKind::kJsonSchema);
+}
+
+TEST(RenderChat, ContinuesTheLastMessage) {
+  const ChatTemplate chat_template = MUST(
+      ChatTemplate::parse("{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>\n{% endfor %}"
+                          "{% if add_generation_prompt %}<assistant>{% endif %}"));
+  ChatPrompt prompt;
+  prompt.messages = OrderedJson::parse(
+      R"([{"role":"user","content":"hi"},{"role":"assistant","content":"Well, "}])");
+  const ChatTemplateFacts facts = chat_template.facts();
+  EXPECT_EQ(MUST(render_chat(chat_template, facts, prompt, {})),
+            "<user>hi</s>\n<assistant>Well, </s>\n<assistant>");
+  prompt.generation_prompt = GenerationPrompt::kOff;
+  prompt.continues_final_message = true;
+  EXPECT_EQ(MUST(render_chat(chat_template, facts, prompt, {})), "<user>hi</s>\n<assistant>Well,");
+  prompt.messages.back()["content"] = "";
+  EXPECT_FALSE(render_chat(chat_template, facts, prompt, {}).ok());
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,137 @@
+// Formats, calls and thoughts as one spec.
+#include "serve/output/constraint_choice.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "constrain/tool_call_spec.h"
+
+namespace millrace {
+namespace {
+
+using Spec = ConstraintSpec;
+
+std::string dumped(const OrderedJson& value) {
+  return value.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+std::optional<Spec> format_spec(const ResponseFormat& format) {
+  switch (format.kind) {
+    case ResponseFormat::Kind::kText:
+      return std::nullopt;
+    case ResponseFormat::Kind::kJsonObject:
+      return Spec::json_object();
+    case ResponseFormat::Kind::kJsonSchema:
+      return Spec::json_schema(dumped(format.schema));
+    case ResponseFormat::Kind::kRegex:
+      return Spec::regex(format.pattern);
+    case ResponseFormat::Kind::kGrammar:
+      return Spec::grammar(format.pattern);
+    case ResponseFormat::Kind::kChoice:
+      return Spec::choice(format.choices);
+  }
+  CHECK(false);  // Every enumerator is named above.
+  return std::nullopt;
+}
+
+std::optional<ToolCallFormat> forced_format(ToolFormat format) {
+  switch (format) {
+    case ToolFormat::kHermes:
+      return ToolCallFormat::kHermes;
+    case ToolFormat::kLlama3:
+      return ToolCallFormat::kLlama3;
+    case ToolFormat::kMistral:
+      return ToolCallFormat::kMistral;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::vector<ToolFunction> callable_tools(const OrderedJson& tools, const ToolChoice& choice) {
+  std::vector<ToolFunction> functions;
+  for (const OrderedJson& tool : tools) {
+    const OrderedJson& function = tool["function"];
+    const auto& name = function["name"].get_ref<const std::string&>();
+    const auto& names = choice.names;
+    if (!names.empty() && std::find(names.begin(), names.end(), name) == names.end()) continue;
+    const auto parameters = function.find("parameters");
+    const bool has_schema = parameters != function.end() && !parameters->is_null();
+    functions.push_back({name, has_schema ? dumped(*parameters) : std::string()});
+  }
+  return functions;
+}
+
+bool has_strict_tool(const OrderedJson& tools) {
+  return std::any_of(tools.begin(), tools.end(), [](const OrderedJson& tool) {
+    const auto strict = tool["function"].find("strict");
+    return strict != tool["function"].end() && *strict == true;
+  });
+}
+
+// White space between a thought's end and what was asked for.
+Spec after_thought(Spec spec) {
+  return Spec::sequence({Spec::regex("\\n{0,2}"), std::move(spec)});
+}
+
+Spec with_thoughts(Spec spec, const std::optional<ReasoningTags>& tags, ReasoningStart start) {
+  if (!tags || start == ReasoningStart::kOver) return spec;
+  Spec thought = Spec::free_text(
+      {{.text = std::string(tags->close), .is_token = true, .parts = {after_thought(spec)}}});
+  if (start == ReasoningStart::kInside) return thought;
+  return Spec::alternatives(
+      {Spec::sequence({Spec::token(std::string(tags->open)), std::move(thought)}),
+       std::move(spec)});
+}
+
+struct Calls {
+  const GenerationRequest& request;
+  const OrderedJson& tools;
+  ToolFormat format;
+
+  Result<Spec> spec(ToolCallNeed need) const {
+    const std::optional<ToolCallFormat> forced = forced_format(format);
+    if (!forced) {
+      return Error{ErrorCode::kUnsupported,
+                   "tool_choice that forces a call is not supported for "
+                   "this model's format of calls, which is " +
+                       std::string(tool_format_name(format))};
+    }
+    return tool_call_spec(callable_tools(tools, request.tool_choice),
+                          {.format = *forced,
+                           .need = need,
+                           .num_calls_max = request.calls_in_parallel ? ConstraintSpec::kNoMax : 1,
+                           .style = {}});
+  }
+};
+
+}  // namespace
+
+Result<std::optional<ConstraintSpec>> constraint_choice(const GenerationRequest& request,
+                                                        const AnswerFormat& format,
+                                                        ReasoningStart start) {
+  using Mode = ToolChoice::Mode;
+  std::optional<Spec> text = format_spec(request.format);
+  const auto* chat = std::get_if<ChatPrompt>(&request.prompt);
+  if (chat == nullptr) return text;
+  const Calls calls{request, chat->tools, format.tools};
+  if (request.tool_choice.mode == Mode::kRequired) {
+    Spec must = TRY(calls.spec(ToolCallNeed::kMustCall));
+    return std::optional<Spec>(with_thoughts(std::move(must), format.reasoning, start));
+  }
+  if (request.tool_choice.mode == Mode::kAuto && forced_format(format.tools)) {
+    if (text) {
+      Spec must = TRY(calls.spec(ToolCallNeed::kMustCall));
+      text = Spec::alternatives({std::move(must), *std::move(text)});
+    } else if (has_strict_tool(chat->tools) || !request.tool_choice.names.empty()) {
+      // Free text has no marks that thoughts could be mistaken for.
+      Spec may = TRY(calls.spec(ToolCallNeed::kMayCall));
+      return std::optional<Spec>(std::move(may));
+    }
+  }
+  if (!text) return text;
+  return std::optional<Spec>(with_thoughts(*std::move(text), format.reasoning, start));
+}
+
+}  // namespace millrace
