@@ -5,6 +5,7 @@ if(TARGET millrace)
   install(TARGETS millrace RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(FILES LICENSE README.md README.zh-CN.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING
+  PATTERN "*.md" PATTERN "*.schema.json")
 # The model that `millrace run` takes when none is named.
 install(DIRECTORY examples/stories260k DESTINATION ${CMAKE_INSTALL_DATADIR}/millrace)

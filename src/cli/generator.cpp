@@ -6,12 +6,15 @@
 #include <ctime>
 #include <utility>
 
+#include "model/lora_adapter.h"
 #include "text/stop_matcher.h"
 
 namespace millrace {
 namespace {
 
 constexpr std::size_t kStepTokens = 512;
+// Of an adapter: as large as published ones are.
+constexpr std::size_t kAdapterRankMax = 256;
 // How often a waiting client looks whether it was interrupted.
 constexpr Duration kInterruptPoll = std::chrono::milliseconds(50);
 
@@ -79,7 +82,8 @@ Generator::~Generator() {
   if (engine_) engine_->shutdown(Shutdown::kCancel);
 }
 
-Result<std::unique_ptr<Generator>> Generator::open(ModelOptions& options, TextNeed need) {
+Result<std::unique_ptr<Generator>> Generator::open(ModelOptions& options, TextNeed need,
+                                                   const std::string& adapter_path) {
   const SystemClock clock;
   const TimePoint begin = clock.now();
   const Checkpoint checkpoint = TRY(open_model(options));
@@ -91,9 +95,15 @@ Result<std::unique_ptr<Generator>> Generator::open(ModelOptions& options, TextNe
   std::optional<ModelText> text;
   if (loaded.ok()) text = std::move(loaded).value();
   SessionDemand demand;
-  demand.limits = {.tokens_max = kStepTokens, .logit_rows_max = 1};
+  demand.limits = {.tokens_max = kStepTokens,
+                   .logit_rows_max = 1,
+                   .adapter_rank_max = adapter_path.empty() ? 0 : kAdapterRankMax};
   auto session = TRY(ModelSession::open(checkpoint, options, demand));
   std::unique_ptr<Generator> generator(new Generator(std::move(session), std::move(text)));
+  if (!adapter_path.empty()) {
+    generator->adapter_ = TRY(LoraAdapter::load(adapter_path, generator->session_->spec(),
+                                                {.rank_max = kAdapterRankMax}, 1));
+  }
   generator->default_sampling_ = sampling_of(checkpoint.generation_config());
   TRY(generator->start_engine());
   generator->load_seconds_ = seconds(clock.now() - begin);
@@ -110,6 +120,7 @@ Status Generator::start_engine() {
   options.scheduler.block_tokens = session_->cache().spec().block_tokens;
   options.vocabulary = session_->spec().vocabulary;
   options.context_tokens = session_->context_tokens();
+  options.adapter_rank_max = session_->decoder().limits().adapter_rank_max;
   // Another text at every start, unless --seed says otherwise.
   options.seed = static_cast<std::uint64_t>(clock_.now().time_since_epoch().count());
   pool_.emplace(session_->cache().num_blocks());
@@ -127,6 +138,7 @@ Result<TokenStream> Generator::submit(const std::vector<TokenId>& prompt,
   request.sampling = options.sampling;
   request.max_tokens = options.max_tokens;
   request.min_tokens = options.min_tokens;
+  request.adapter = adapter_;
   if (!options.ignore_eos) {
     std::span<const TokenId> ends;
     if (text_) ends = text_->tokenizer.end_of_generation_ids();

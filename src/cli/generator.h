@@ -46,9 +46,10 @@ enum class TextNeed : std::uint8_t { kRequired, kIfThere };
 // One thread calls it; the engine has its own. Stays where it is made.
 class Generator {
  public:
-  // `options` then names the model that was taken.
+  // `options` then names the model that was taken. `adapter_path` is a PEFT folder; empty for none.
   static Result<std::unique_ptr<Generator>> open(ModelOptions& options,
-                                                 TextNeed need = TextNeed::kRequired);
+                                                 TextNeed need = TextNeed::kRequired,
+                                                 const std::string& adapter_path = "");
   ~Generator();
 
   // Streams pieces of text to `sink` as they become certain; without a tokeniser, ids with a space
@@ -78,6 +79,7 @@ class Generator {
   std::optional<ModelText> text_;
   SamplingParams default_sampling_;
   double load_seconds_ = 0.0;
+  AdapterRef adapter_;  // of every request; null for none
   std::optional<BlockPool> pool_;
   std::unique_ptr<DecoderRunner> runner_;
   std::unique_ptr<Engine> engine_;

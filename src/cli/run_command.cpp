@@ -24,6 +24,7 @@ constexpr std::size_t kCompletionTokens = 256;
 
 struct RunOptions {
   ModelOptions model;
+  std::string adapter;  // a PEFT folder
   std::optional<std::string> prompt;
   std::vector<TokenId> prompt_ids;  // instead of a text
   std::string prompt_file;
@@ -181,7 +182,7 @@ Status answer_once(Generator& generator, const PromptBuilder& prompts, const Run
 }
 
 Status run_ids(RunOptions options) {
-  const auto generator = TRY(Generator::open(options.model, TextNeed::kIfThere));
+  const auto generator = TRY(Generator::open(options.model, TextNeed::kIfThere, options.adapter));
   options.generation.sampling = merged_sampling(options, generator->default_sampling());
   if (!options.generation.max_tokens) options.generation.max_tokens = kCompletionTokens;
   catch_interrupts();
@@ -198,7 +199,7 @@ Status run(RunOptions options) {
   if (!options.template_file.empty()) {
     template_source = TRY(read_template_file(options.template_file));
   }
-  const auto generator = TRY(Generator::open(options.model));
+  const auto generator = TRY(Generator::open(options.model, TextNeed::kRequired, options.adapter));
   PromptBuilder prompts =
       TRY(PromptBuilder::create(generator->text(), template_source, options.is_raw));
   prompts.set_variables(TRY(parse_template_variables(options.template_settings)));
@@ -246,6 +247,11 @@ void add_run_command(CLI::App& app, Action& action) {
       "prompt", options->prompt,
       "The text to continue or the question; - reads it from standard input; without one, a chat");
   add_model_options(*command, options->model);
+  command
+      ->add_option(
+          "--lora", options->adapter,
+          "Add this low-rank adapter to the model: a folder that Hugging Face's PEFT wrote")
+      ->type_name("PATH");
   add_sampling_options(*command, *options);
   command->add_option("-f,--file", options->prompt_file, "Read the prompt from a file")
       ->type_name("PATH");

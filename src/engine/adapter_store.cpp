@@ -10,9 +10,11 @@
 namespace millrace {
 
 AdapterStore::AdapterStore(const ModelSpec& spec, const AdapterStoreOptions& options)
-    : spec_(spec), options_(options) {
+    : spec_(std::make_unique<const ModelSpec>(spec)), options_(options) {
   CHECK(options.rank_max <= kLoraRankMax);
 }
+
+AdapterStore::~AdapterStore() = default;
 
 std::vector<AdapterStore::Entry>::const_iterator AdapterStore::find_entry(
     std::string_view name) const {
@@ -53,7 +55,7 @@ Status AdapterStore::load(const std::string& name, const std::string& path) {
     const std::uint64_t num_used = num_bytes();
     limits.bytes_max = options_.bytes_max - std::min(options_.bytes_max, num_used);
   }
-  AdapterRef adapter = TRY(LoraAdapter::load(path, spec_, limits, num_loaded_ + 1));
+  AdapterRef adapter = TRY(LoraAdapter::load(path, *spec_, limits, num_loaded_ + 1));
   ++num_loaded_;
   const std::lock_guard lock(mutex_);
   entries_.push_back({name, path, std::move(adapter)});

@@ -35,8 +35,11 @@ struct AdapterStatus {
 // unloaded goes with its last request; one that is loaded again is another one to the prefix index.
 class AdapterStore {
  public:
-  // The spec is the one that the model runs with and outlives the store.
+  // The spec is the one that the model runs with. The store may outlive the model.
   AdapterStore(const ModelSpec& spec, const AdapterStoreOptions& options);
+  ~AdapterStore();
+  AdapterStore(const AdapterStore&) = delete;
+  AdapterStore& operator=(const AdapterStore&) = delete;
 
   // Reads a PEFT folder on the calling thread, one at a time, while others serve.
   // kInvalidArgument when the name is empty or taken; kResourceExhausted with both numbers when
@@ -66,7 +69,7 @@ class AdapterStore {
   Status check_room(const std::string& name) const;
   std::uint64_t num_bytes() const;
 
-  const ModelSpec& spec_;
+  const std::unique_ptr<const ModelSpec> spec_;
   const AdapterStoreOptions options_;
 
   std::mutex loading_mutex_;      // One load at a time; guards num_loaded_.

@@ -1,16 +1,13 @@
-// Packing of a plan into flat arrays, one step of the team, and sampling.
+// One step of the team, sampling, and the thread that runs steps while the engine plans.
 #include "engine/decoder_runner.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
-#include <numeric>
 #include <string>
 #include <utility>
 
 #include "base/check.h"
-#include "model/lora_adapter.h"
 
 namespace millrace {
 namespace {
@@ -46,24 +43,26 @@ Result<std::unique_ptr<DecoderRunner>> DecoderRunner::create(Decoder& decoder,
 
 DecoderRunner::DecoderRunner(Decoder& decoder, KernelContext& context, const KvCache& cache,
                              const SchedulerOptions& options)
-    : decoder_(decoder), context_(context), cache_(cache.view()) {
+    : decoder_(decoder),
+      context_(context),
+      cache_(cache.view()),
+      steps_{Step(decoder, options, cache.num_blocks()),
+             Step(decoder, options, cache.num_blocks())} {
   samplers_.reserve(context.num_threads());
   for (std::size_t i = 0; i < context.num_threads(); ++i) {
     samplers_.emplace_back(decoder.spec().vocabulary);
   }
-  token_ids_.reserve(options.step_tokens_max);
-  positions_.reserve(options.step_tokens_max);
-  chunk_begin_.reserve(options.num_sequences_max + 1);
-  context_tokens_.reserve(options.num_sequences_max);
-  // At its worst one sequence holds nearly every block and the others' rows are as wide; only what
-  // is written becomes resident.
-  block_table_.reserve(options.num_sequences_max * cache.num_blocks());
-  logit_rows_.reserve(options.num_sequences_max);
-  sampled_chunks_.reserve(options.num_sequences_max);
-  order_.reserve(options.num_sequences_max);
-  adapters_.reserve(options.num_sequences_max);
-  state_rows_.reserve(options.step_tokens_max);
-  pooled_chunks_.reserve(options.num_sequences_max);
+  drawn_.reserve(options.num_sequences_max);
+  if (options.loop == StepLoop::kOverlapped) device_ = std::thread([this] { run_device(); });
+}
+
+DecoderRunner::~DecoderRunner() {
+  abandon();
+  if (!device_.joinable()) return;
+  is_stopping_ = true;
+  num_begun_.fetch_add(1, std::memory_order_release);
+  num_begun_.notify_one();
+  device_.join();
 }
 
 std::uint64_t DecoderRunner::scratch_bytes(std::size_t vocabulary, std::size_t num_threads,
@@ -71,33 +70,84 @@ std::uint64_t DecoderRunner::scratch_bytes(std::size_t vocabulary, std::size_t n
   constexpr std::uint64_t kBytesPerToken = 3 * sizeof(std::uint32_t);  // id, position, state
   constexpr std::uint64_t kBytesPerRow = kTopLogprobsMax * sizeof(TokenLogprob);
   return num_threads * Sampler::scratch_bytes(vocabulary) +
-         options.step_tokens_max * kBytesPerToken + options.num_sequences_max * kBytesPerRow;
+         kBegunMax *
+             (options.step_tokens_max * kBytesPerToken + options.num_sequences_max * kBytesPerRow);
 }
 
 Status DecoderRunner::run(const StepPlan& plan, StepResult& result) {
-  CHECK(result.samples.size() == plan.chunks.size());
-  for (const BlockCopy& copy : plan.copies) copy_block(copy);
-  pack(plan);
-  const ForwardBatch forward_batch = batch();
-  run_step(context_, [&](KernelContext& context) {
-    const ForwardOutput output = decoder_.forward(context, forward_batch, cache_);
-    if (!sampled_chunks_.empty()) sample_rows(plan, output.logits, context, result);
-    if (!pooled_chunks_.empty()) pool_rows(plan, output.states, context);
-  });
-  end_pooled(plan, result);
+  begin(plan);
+  return finish(result);
+}
+
+void DecoderRunner::begin(const StepPlan& plan) {
+  const std::uint32_t number = num_begun_.load(std::memory_order_relaxed);
+  CHECK(number - num_finished_ < kBegunMax);
+  Step& step = steps_[number % kBegunMax];
+  step.batch.pack(plan);
+  step.result.reset(plan.chunks.size());
+  num_begun_.store(number + 1, std::memory_order_release);
+  if (device_.joinable()) num_begun_.notify_one();
+}
+
+Status DecoderRunner::finish(StepResult& result) {
+  CHECK(num_begun_.load(std::memory_order_relaxed) != num_finished_);
+  Step& step = steps_[num_finished_ % kBegunMax];
+  if (device_.joinable()) {
+    std::uint32_t num_done = num_done_.load(std::memory_order_acquire);
+    while (num_done == num_finished_) {
+      num_done_.wait(num_done, std::memory_order_acquire);
+      num_done = num_done_.load(std::memory_order_acquire);
+    }
+  } else {
+    execute(step);
+    num_done_.store(num_finished_ + 1, std::memory_order_relaxed);
+  }
+  ++num_finished_;
+  std::swap(result, step.result);
   return Ok{};
 }
 
-// Chunks of one adapter side by side, so that its matrices are read once; where nobody has one, as
-// the plan says. A token's result does not depend on the order.
-void DecoderRunner::order_chunks(const StepPlan& plan) {
-  order_.resize(plan.chunks.size());
-  std::iota(order_.begin(), order_.end(), std::size_t{0});
-  const auto key = [&plan](std::size_t chunk) {
-    return std::pair(plan.chunks[chunk].sequence->request.salt.adapter, chunk);
-  };
-  std::sort(order_.begin(), order_.end(),
-            [&key](std::size_t a, std::size_t b) { return key(a) < key(b); });
+// A step that has been handed to the device runs to its end.
+void DecoderRunner::abandon() {
+  const std::uint32_t num_begun = num_begun_.load(std::memory_order_relaxed);
+  if (device_.joinable()) {
+    std::uint32_t num_done = num_done_.load(std::memory_order_acquire);
+    while (num_done != num_begun) {
+      num_done_.wait(num_done, std::memory_order_acquire);
+      num_done = num_done_.load(std::memory_order_acquire);
+    }
+  }
+  num_done_.store(num_begun, std::memory_order_relaxed);
+  num_finished_ = num_begun;
+}
+
+void DecoderRunner::run_device() {
+  for (std::uint32_t number = 0;; ++number) {
+    while (num_begun_.load(std::memory_order_acquire) == number) {
+      num_begun_.wait(number, std::memory_order_acquire);
+    }
+    if (is_stopping_ && num_begun_.load(std::memory_order_acquire) == number + 1) return;
+    execute(steps_[number % kBegunMax]);
+    num_done_.store(number + 1, std::memory_order_release);
+    num_done_.notify_one();
+  }
+}
+
+void DecoderRunner::execute(Step& step) {
+  const TimePoint begin = clock_.now();
+  const StepPlan& plan = step.batch.plan();
+  step.batch.fill_drawn(drawn_);
+  for (const BlockCopy& copy : plan.copies) copy_block(copy);
+  const ForwardBatch batch = step.batch.view();
+  run_step(context_, [&](KernelContext& context) {
+    const ForwardOutput output = decoder_.forward(context, batch, cache_);
+    if (!step.batch.sampled().empty()) sample_rows(step, output.logits, context, step.result);
+    if (!step.batch.pooled().empty()) pool_rows(step.batch, output.states, context);
+  });
+  end_pooled(step.batch, step.result);
+  drawn_.clear();
+  for (const SampledToken& sample : step.result.samples) drawn_.push_back(sample.token);
+  step.result.elapsed = clock_.now() - begin;
 }
 
 void DecoderRunner::copy_block(const BlockCopy& copy) {
@@ -108,109 +158,26 @@ void DecoderRunner::copy_block(const BlockCopy& copy) {
   }
 }
 
-void DecoderRunner::pack(const StepPlan& plan) {
-  token_ids_.clear();
-  positions_.clear();
-  chunk_begin_.assign(1, 0);
-  context_tokens_.clear();
-  logit_rows_.clear();
-  sampled_chunks_.clear();
-  adapters_.clear();
-  state_rows_.clear();
-  pooled_chunks_.clear();
-  order_chunks(plan);
-  block_table_stride_ = 0;
-  for (const PlannedChunk& chunk : plan.chunks) {
-    block_table_stride_ = std::max(block_table_stride_, chunk.sequence->blocks.blocks().size());
-  }
-  block_table_.assign(plan.chunks.size() * block_table_stride_, 0);
-  for (const std::size_t chunk : order_) pack_chunk(plan.chunks[chunk], chunk);
-  CHECK(token_ids_.size() == plan.num_tokens);
-  CHECK(logit_rows_.size() + pooled_chunks_.size() >= plan.num_samples);
-}
-
-void DecoderRunner::pack_chunk(const PlannedChunk& chunk, std::size_t index) {
-  const Sequence& sequence = *chunk.sequence;
-  const std::size_t end = chunk.num_computed + chunk.num_tokens;
-  CHECK(end <= sequence.num_tokens());
-  CHECK(end <= std::numeric_limits<std::uint32_t>::max());
-  for (std::size_t position = chunk.num_computed; position < end; ++position) {
-    token_ids_.push_back(sequence.tokens[position]);
-    positions_.push_back(static_cast<std::uint32_t>(position));
-  }
-  chunk_begin_.push_back(static_cast<std::uint32_t>(token_ids_.size()));
-  context_tokens_.push_back(static_cast<std::uint32_t>(chunk.num_computed));
-  std::uint32_t* row = block_table_.data() + (context_tokens_.size() - 1) * block_table_stride_;
-  for (const BlockId block : sequence.blocks.blocks()) *row++ = block.index;
-  pack_adapter(sequence.request.adapter.get());
-  if (sequence.pooled != nullptr) {
-    pack_pooled(chunk, index);
-    return;
-  }
-  if (!chunk.samples) return;
-  logit_rows_.push_back(static_cast<std::uint32_t>(token_ids_.size() - 1));
-  sampled_chunks_.push_back(index);
-}
-
-// The chunk packed last belongs to it; null for none.
-void DecoderRunner::pack_adapter(const LoraAdapter* adapter) {
-  if (adapter == nullptr) return;
-  const std::size_t end = chunk_begin_.back();
-  const std::span<const LoraPair> pairs = adapter->pairs();
-  CHECK(pairs.size() == decoder_.spec().layers.size() * kNumLoraSlots);
-  CHECK(adapter->rank_max() <= decoder_.limits().adapter_rank_max);
-  if (!adapters_.empty() && adapters_.back().pairs.data() == pairs.data()) {
-    adapters_.back().row_end = end;
-    return;
-  }
-  adapters_.push_back(
-      {.pairs = pairs, .row_begin = chunk_begin_[chunk_begin_.size() - 2], .row_end = end});
-}
-
-// The chunk packed last: a mean wants the states of all of its rows, else the last one's will do.
-void DecoderRunner::pack_pooled(const PlannedChunk& chunk, std::size_t index) {
-  const auto end = static_cast<std::uint32_t>(token_ids_.size());
-  const auto begin = static_cast<std::uint32_t>(end - chunk.num_tokens);
-  const bool is_mean = chunk.sequence->request.pooling == Pooling::kMean;
-  const std::uint32_t first = is_mean ? begin : chunk.samples ? end - 1 : end;
-  pooled_chunks_.push_back(
-      {.chunk = index, .first_state = state_rows_.size(), .num_states = end - first});
-  for (std::uint32_t row = first; row < end; ++row) state_rows_.push_back(row);
-}
-
-ForwardBatch DecoderRunner::batch() const {
-  return {.token_ids = token_ids_,
-          .positions = positions_,
-          .attention = {.chunk_begin = chunk_begin_,
-                        .context_tokens = context_tokens_,
-                        .block_table = block_table_,
-                        .block_table_stride = block_table_stride_},
-          .logit_rows = logit_rows_,
-          .state_rows = state_rows_,
-          .adapters = adapters_};
-}
-
 // Ranks write to samples of their own; the step's end makes them visible to the engine.
-void DecoderRunner::sample_rows(const StepPlan& plan, ConstTensorView logits,
+void DecoderRunner::sample_rows(const Step& step, ConstTensorView logits,
                                 const KernelContext& context, StepResult& result) {
-  const WorkRange range = context.share(sampled_chunks_.size(), 1);
-  for (std::size_t row = range.begin; row < range.end; ++row) {
-    const std::size_t chunk = sampled_chunks_[row];
-    const Sequence& sequence = *plan.chunks[chunk].sequence;
-    const std::span<const float> values(logits.row<float>(row), logits.row_elements());
-    result.samples[chunk] =
-        samplers_[context.rank()].sample(values, sequence.request, sequence.tokens,
-                                         result.top_space(chunk), sequence.constraint.get());
+  const std::span<const SampledRow> rows = step.batch.sampled();
+  const WorkRange range = context.share(rows.size(), 1);
+  for (std::size_t i = range.begin; i < range.end; ++i) {
+    const SampledRow& row = rows[i];
+    const std::span<const float> values(logits.row<float>(i), logits.row_elements());
+    result.samples[row.chunk] = samplers_[context.rank()].sample(
+        values, *row.request, row.tokens, result.top_space(row.chunk), row.constraint);
   }
 }
 
 // This rank's columns of every pooled chunk, position after position, so that chunks change no bit.
-void DecoderRunner::pool_rows(const StepPlan& plan, ConstTensorView states,
+void DecoderRunner::pool_rows(const StepBatch& batch, ConstTensorView states,
                               const KernelContext& context) {
   constexpr std::size_t kGrain = 16;  // A cache line of floats.
   const WorkRange columns = context.share(states.row_elements(), kGrain);
-  for (const PooledChunk& pooled : pooled_chunks_) {
-    const PlannedChunk& chunk = plan.chunks[pooled.chunk];
+  for (const PooledChunk& pooled : batch.pooled()) {
+    const PlannedChunk& chunk = batch.plan().chunks[pooled.chunk];
     PooledState& state = *chunk.sequence->pooled;
     const bool is_mean = chunk.sequence->request.pooling == Pooling::kMean;
     // A sequence that was preempted begins again.
@@ -235,9 +202,9 @@ void DecoderRunner::pool_rows(const StepPlan& plan, ConstTensorView states,
 }
 
 // After the step: what was counted, and whether the vectors are numbers.
-void DecoderRunner::end_pooled(const StepPlan& plan, StepResult& result) {
-  for (const PooledChunk& pooled : pooled_chunks_) {
-    const PlannedChunk& chunk = plan.chunks[pooled.chunk];
+void DecoderRunner::end_pooled(const StepBatch& batch, StepResult& result) {
+  for (const PooledChunk& pooled : batch.pooled()) {
+    const PlannedChunk& chunk = batch.plan().chunks[pooled.chunk];
     PooledState& state = *chunk.sequence->pooled;
     CHECK(state.vector.size() == decoder_.spec().hidden);
     if (chunk.sequence->request.pooling == Pooling::kMean) {

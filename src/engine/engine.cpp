@@ -49,6 +49,7 @@ Engine::Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runne
                const Clock& clock)
     : options_(options),
       request_limits_(limits_of(options, pool)),
+      pool_(pool),
       runner_(runner),
       clock_(clock),
       inbox_(options.scheduler.num_requests_max),
@@ -56,7 +57,10 @@ Engine::Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runne
       num_cancels_(std::make_shared<std::atomic<std::uint64_t>>(0)),
       scheduler_(options.scheduler, pool),
       result_(options.scheduler.num_sequences_max),
-      streams_(options.scheduler.num_requests_max) {
+      part_result_(options.scheduler.num_sequences_max),
+      streams_(scheduler_.num_ids()) {
+  part_.chunks.reserve(options.scheduler.num_sequences_max);
+  part_.copies.reserve(options.scheduler.num_sequences_max);
   // A step gives each sequence one token at most, and may end every request.
   changed_watches_.reserve(options.scheduler.num_sequences_max +
                            options.scheduler.num_requests_max);
@@ -111,6 +115,7 @@ Result<TokenStream> Engine::pin(std::vector<TokenId> prefix, ClassId service_cla
 Result<std::size_t> Engine::restore(std::span<const TokenId> prefix, HotSource source,
                                     FunctionRef<Status(std::size_t, BlockId)> fill) {
   CHECK(!thread_.joinable());
+  settle();
   return scheduler_.restore(prefix, source, fill);
 }
 
@@ -220,20 +225,10 @@ ClassSet Engine::poll() {
   while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
   ClassSet live;
   for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
-    const ClassStatus status = scheduler_.class_status(ClassId{i});
+    const ClassStats status = scheduler_.class_stats(ClassId{i});
     if (status.num_waiting + status.num_running > 0) live.insert(ClassId{i});
   }
   return live;
-}
-
-bool Engine::step() {
-  while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
-  if (scheduler_.num_live() == 0) return false;
-  read_cancellations();
-  const StepPlan& plan = scheduler_.plan(clock_.now());
-  if (!plan.chunks.empty()) run_plan(plan);
-  emit();
-  return true;
 }
 
 void Engine::accept(Submission submission) {
@@ -255,84 +250,9 @@ SequenceId Engine::accept_choice(Choice choice, std::optional<SequenceId> leader
   return id;
 }
 
-void Engine::read_cancellations() {
-  const bool cancel_all = cancel_all_.load(std::memory_order_acquire);
-  const std::uint64_t num_cancels = num_cancels_->load(std::memory_order_acquire);
-  if (!cancel_all && num_cancels == num_cancels_seen_) return;
-  num_cancels_seen_ = num_cancels;
-  for (std::size_t i = 0; i < streams_.size(); ++i) {
-    if (streams_[i] == nullptr) continue;
-    if (!cancel_all && !streams_[i]->is_cancelled()) continue;
-    scheduler_.cancel(SequenceId{static_cast<std::uint32_t>(i)},
-                      {.reason = FinishReason::kCancelled});
-  }
-}
-
-void Engine::run_plan(const StepPlan& plan) {
-  result_.reset(plan.chunks.size());
-  const TimePoint begin = clock_.now();
-  const Status status = runner_.run(plan, result_);
-  if (result_.elapsed == Duration{0}) result_.elapsed = clock_.now() - begin;
-  if (status.ok()) {
-    scheduler_.apply(result_);
-  } else {
-    scheduler_.fail(status.error());
-  }
-}
-
-// Whoever runs for the first time, or ends before that, waits no longer.
-void Engine::leave_queue() {
-  const StepEvents& events = scheduler_.events();
-  for (const Sequence* sequence : events.started) {
-    admission_.leave(sequence->request.service_class, sequence->num_queued_tokens);
-  }
-  for (const std::unique_ptr<Sequence>& sequence : events.finished) {
-    if (sequence->num_cached) continue;  // It has started.
-    admission_.leave(sequence->request.service_class, sequence->num_queued_tokens);
-  }
-  for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
-    admission_.note_pace(ClassId{i}, scheduler_.class_status(ClassId{i}).start_tokens_per_second);
-  }
-}
-
 std::optional<ShareDecision> Engine::last_share_decision() const {
   const std::lock_guard lock(decision_mutex_);
   return last_decision_;
-}
-
-void Engine::emit() {
-  leave_queue();
-  const StepEvents& events = scheduler_.events();
-  for (const Sequence* sequence : events.started) {
-    streams_[sequence->id.index]->start(*sequence->num_cached);
-  }
-  for (const StepEvents::Token& event : events.tokens) {
-    StreamState& stream = *streams_[event.sequence->id.index];
-    stream.push(result_.samples[event.chunk], result_.top_of(event.chunk));
-    note_change(stream);
-  }
-  for (const std::unique_ptr<Sequence>& sequence : events.finished) {
-    if (sequence->pooled != nullptr && sequence->finish->reason == FinishReason::kStop) {
-      streams_[sequence->id.index]->set_pooled(std::move(sequence->pooled->vector));
-    }
-    streams_[sequence->id.index]->finish(*sequence->finish);
-    note_change(*streams_[sequence->id.index]);
-    streams_[sequence->id.index].reset();
-  }
-  if (events.share_decision) {
-    const std::lock_guard lock(decision_mutex_);
-    last_decision_ = events.share_decision;
-  }
-  const std::size_t num_finished = events.finished.size();
-  scheduler_.clear_events();
-  num_live_.fetch_sub(num_finished, std::memory_order_relaxed);
-  if (changed_watches_.empty()) return;
-  options_.listener->streams_changed(changed_watches_);
-  changed_watches_.clear();
-}
-
-void Engine::note_change(const StreamState& stream) {
-  if (options_.listener != nullptr && stream.watch()) changed_watches_.push_back(*stream.watch());
 }
 
 }  // namespace millrace

@@ -16,6 +16,7 @@
 #include "base/function_ref.h"
 #include "base/result.h"
 #include "engine/admission.h"
+#include "engine/engine_meter.h"
 #include "engine/model_runner.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
@@ -83,8 +84,11 @@ class Engine {
   // next steps end them.
   void shutdown(Shutdown how);
 
-  // One turn by hand; false when there was nothing to do.
+  // One turn by hand; false when there was nothing to do. When the loop overlaps, the turn begins a
+  // step and finishes the one before; when nothing is live any more, none is left running.
   bool step();
+  // Finishes what the last turn has begun, for whoever wants to use the device otherwise.
+  void settle();
   // By hand too, for whoever steps several engines: accepts what was submitted and says whose
   // requests are live.
   ClassSet poll();
@@ -96,6 +100,8 @@ class Engine {
   const Admission& admission() const { return admission_; }
   // What the share controller did last and why, for the log and the metrics. Any thread.
   std::optional<ShareDecision> last_share_decision() const;
+  // What was done and how things stand, as of the end of the last step. Any thread.
+  EngineStats stats() const { return meter_.read(); }
   // What a request of this class is held against.
   RequestLimits request_limits(ClassId id) const;
 
@@ -117,13 +123,20 @@ class Engine {
   void accept(Submission submission);
   SequenceId accept_choice(Choice choice, std::optional<SequenceId> leader);
   void read_cancellations();
-  void run_plan(const StepPlan& plan);
+  bool begin_step();
+  void finish_step();
+  void recover(const Error& error);
+  void run_parts(const StepPlan& plan, std::optional<Error> failure);
+  void fill_part(const StepPlan& plan, std::size_t begin, std::size_t end);
+  void take_part(const StepPlan& plan, std::size_t begin, std::size_t end);
   void emit();
+  void end_turn();
   void note_change(const StreamState& stream);
   void leave_queue();
 
   const EngineOptions options_;
   const RequestLimits request_limits_;
+  BlockPool& pool_;
   ModelRunner& runner_;
   const Clock& clock_;
 
@@ -135,9 +148,13 @@ class Engine {
   std::atomic<bool> cancel_all_{false};
   const std::shared_ptr<std::atomic<std::uint64_t>> num_cancels_;  // see StreamState
 
+  EngineMeter meter_;
+
   // Engine thread.
   Scheduler scheduler_;
   StepResult result_;
+  StepPlan part_;  // of a plan that failed
+  StepResult part_result_;
   std::vector<std::shared_ptr<StreamState>> streams_;  // by SequenceId
   std::vector<std::uint64_t> changed_watches_;         // of the step
   std::uint64_t num_cancels_seen_ = 0;

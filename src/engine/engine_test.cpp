@@ -20,7 +20,16 @@ class SumRunner final : public ModelRunner {
  public:
   Status run(const StepPlan& plan, StepResult& result) override {
     ++num_steps;
-    if (fails_at_step == num_steps) return Error{ErrorCode::kUnavailable, "the device is gone"};
+    if (fails_at_step == num_steps || (stays_failed && num_steps > fails_at_step)) {
+      return Error{ErrorCode::kUnavailable, "the device is gone"};
+    }
+    for (const PlannedChunk& chunk : plan.chunks) {
+      const auto& tokens = chunk.sequence->tokens;
+      if (tokens.front() == kPoisonPrompt && tokens.size() > 3) {
+        return Error{ErrorCode::kUnavailable, "the device chokes"};
+      }
+    }
+    result.elapsed = step_time;
     for (std::size_t i = 0; i < plan.chunks.size(); ++i) {
       if (!plan.chunks[i].samples) continue;
       const auto& tokens = plan.chunks[i].sequence->tokens;
@@ -34,8 +43,11 @@ class SumRunner final : public ModelRunner {
   }
 
   static constexpr TokenId kBadPrompt = 99;
+  static constexpr TokenId kPoisonPrompt = 98;
   std::atomic<std::size_t> num_steps{0};
   std::size_t fails_at_step = 0;
+  bool stays_failed = false;
+  Duration step_time{0};
 };
 
 std::vector<TokenId> sums(std::vector<TokenId> tokens, std::size_t count) {
@@ -60,7 +72,7 @@ std::vector<TokenId> take_all(TokenStream& stream) {
   return tokens;
 }
 
-class EngineTest : public ::testing::Test {
+class EngineTest : public ::testing::TestWithParam<StepLoop> {
  protected:
   void make(const SchedulerOptions& scheduler = {.block_tokens = 4},
             std::uint32_t num_blocks = 64) {
@@ -68,6 +80,7 @@ class EngineTest : public ::testing::Test {
     pool_ = std::make_unique<BlockPool>(num_blocks);
     EngineOptions options;
     options.scheduler = scheduler;
+    options.scheduler.loop = GetParam();
     options.vocabulary = kVocabulary;
     options.context_tokens = 128;
     engine_ = MUST(Engine::create(options, *pool_, runner_, clock_));
@@ -79,13 +92,19 @@ class EngineTest : public ::testing::Test {
     }
   }
 
+  // Steps that were begun when so many turns have been taken have then been applied.
+  void take_turns(std::size_t num_turns) {
+    for (std::size_t i = 0; i < num_turns; ++i) engine_->step();
+    if (GetParam() == StepLoop::kOverlapped) engine_->step();
+  }
+
   SumRunner runner_;
   ManualClock clock_;
   std::unique_ptr<BlockPool> pool_;
   std::unique_ptr<Engine> engine_;
 };
 
-TEST_F(EngineTest, RunsManyRequestsOnItsThread) {
+TEST_P(EngineTest, RunsManyRequestsOnItsThread) {
   make();
   engine_->start();
   std::vector<TokenStream> streams;
@@ -110,11 +129,12 @@ struct RecordingListener final : StreamListener {
   std::vector<std::vector<std::uint64_t>> batches;
 };
 
-TEST_F(EngineTest, ListenerIsToldOncePerStepOfAllWatchedStreams) {
+TEST_P(EngineTest, ListenerIsToldOncePerStepOfAllWatchedStreams) {
   RecordingListener listener;
   pool_ = std::make_unique<BlockPool>(64);
   EngineOptions options;
   options.scheduler.block_tokens = 4;
+  options.scheduler.loop = GetParam();
   options.vocabulary = kVocabulary;
   options.context_tokens = 128;
   options.listener = &listener;
@@ -136,11 +156,12 @@ TEST_F(EngineTest, ListenerIsToldOncePerStepOfAllWatchedStreams) {
   EXPECT_EQ(take_all(unwatched).size(), 3u);
 }
 
-TEST_F(EngineTest, ListenerIsToldOfRequestsThatNeverRan) {
+TEST_P(EngineTest, ListenerIsToldOfRequestsThatNeverRan) {
   RecordingListener listener;
   pool_ = std::make_unique<BlockPool>(64);
   EngineOptions options;
   options.scheduler.block_tokens = 4;
+  options.scheduler.loop = GetParam();
   options.vocabulary = kVocabulary;
   options.context_tokens = 128;
   options.listener = &listener;
@@ -155,7 +176,7 @@ TEST_F(EngineTest, ListenerIsToldOfRequestsThatNeverRan) {
   EXPECT_EQ(stream.finished().value().reason, FinishReason::kCancelled);
 }
 
-TEST_F(EngineTest, StopTokenEndsTheStreamAndIsNotInIt) {
+TEST_P(EngineTest, StopTokenEndsTheStreamAndIsNotInIt) {
   make();
   Request request = make_request({1, 2}, 50);  // 3, 6, 12, 24, …
   request.stop_ids = {90, 12};
@@ -169,7 +190,7 @@ TEST_F(EngineTest, StopTokenEndsTheStreamAndIsNotInIt) {
   EXPECT_EQ(finish.num_generated, 3u);
 }
 
-TEST_F(EngineTest, FinishIsToldAfterTheLastToken) {
+TEST_P(EngineTest, FinishIsToldAfterTheLastToken) {
   make();
   TokenStream stream = MUST(engine_->submit(make_request({1}, 2)));
   while (engine_->step()) {
@@ -182,7 +203,7 @@ TEST_F(EngineTest, FinishIsToldAfterTheLastToken) {
   EXPECT_FALSE(stream.try_pop().has_value());
 }
 
-TEST_F(EngineTest, AReturningConversationFindsItsTokensAndIsToldHowMany) {
+TEST_P(EngineTest, AReturningConversationFindsItsTokensAndIsToldHowMany) {
   make();
   TokenStream first = MUST(engine_->submit(make_request({1, 2, 3, 4, 5, 6, 7, 8, 9}, 4)));
   EXPECT_EQ(first.num_cached(), std::nullopt);  // It has not run.
@@ -201,20 +222,20 @@ TEST_F(EngineTest, AReturningConversationFindsItsTokensAndIsToldHowMany) {
   EXPECT_EQ(second.finished()->num_cached, 12u);
 }
 
-TEST_F(EngineTest, WaitingForATokenHasAnEnd) {
+TEST_P(EngineTest, WaitingForATokenHasAnEnd) {
   make();
   TokenStream stream = MUST(engine_->submit(make_request({1}, 2)));
   EXPECT_FALSE(stream.pop_for(std::chrono::milliseconds(5)).has_value());
   EXPECT_FALSE(stream.has_ended());
 }
 
-TEST_F(EngineTest, CancellationFreesEverythingAtTheNextStep) {
+TEST_P(EngineTest, CancellationFreesEverythingAtTheNextStep) {
   make();
   TokenStream cancelled = MUST(engine_->submit(make_request({1, 2, 3}, 100)));
   std::optional<TokenStream> dropped = MUST(engine_->submit(make_request({4, 5, 6}, 100)));
   TokenStream unread = MUST(engine_->submit(make_request({7}, 100)));
   unread.cancel();  // before the engine has seen it
-  for (int i = 0; i < 10; ++i) engine_->step();
+  take_turns(10);
   EXPECT_GT(pool_->num_used(), 0u);
   cancelled.cancel();
   cancelled.cancel();
@@ -229,7 +250,7 @@ TEST_F(EngineTest, CancellationFreesEverythingAtTheNextStep) {
   EXPECT_FALSE(engine_->step());
 }
 
-TEST_F(EngineTest, DeadlineEndsARequestBeforeItCostsAStep) {
+TEST_P(EngineTest, DeadlineEndsARequestBeforeItCostsAStep) {
   make();
   Request late = make_request({1}, 50);
   late.deadline = clock_.now();
@@ -240,30 +261,68 @@ TEST_F(EngineTest, DeadlineEndsARequestBeforeItCostsAStep) {
   engine_->step();
   EXPECT_EQ(late_stream.finished()->reason, FinishReason::kDeadline);
   EXPECT_EQ(late_stream.finished()->num_generated, 0u);
+  if (GetParam() == StepLoop::kOverlapped) engine_->step();
   clock_.advance(std::chrono::milliseconds(10));
   engine_->step();
   EXPECT_EQ(take_all(soon_stream).size(), 1u);
   EXPECT_EQ(soon_stream.finished()->reason, FinishReason::kDeadline);
 }
 
-TEST_F(EngineTest, RunnerErrorEndsItsStepsSequencesAndNoOthers) {
-  make({.num_sequences_max = 2, .block_tokens = 4});
+TEST_P(EngineTest, AStepThatFailsOnceIsRunAgainInParts) {
+  make({.num_sequences_max = 3, .block_tokens = 4});
   runner_.fails_at_step = 3;
-  TokenStream first = MUST(engine_->submit(make_request({1}, 9)));
-  TokenStream second = MUST(engine_->submit(make_request({2}, 9)));
-  TokenStream waiting = MUST(engine_->submit(make_request({3}, 9)));
+  std::vector<TokenStream> streams;
+  for (TokenId i = 1; i <= 4; ++i) {
+    streams.push_back(MUST(engine_->submit(make_request({i}, 9))));
+  }
   while (engine_->step()) {
   }
-  for (TokenStream* stream : {&first, &second}) {
-    EXPECT_EQ(take_all(*stream).size(), 2u);
-    EXPECT_EQ(stream->finished()->reason, FinishReason::kError);
-    EXPECT_EQ(stream->finished()->error->message, "the device is gone");
-  }
-  EXPECT_EQ(take_all(waiting), sums({3}, 9));
-  EXPECT_EQ(waiting.finished()->reason, FinishReason::kLength);
+  for (TokenId i = 1; i <= 4; ++i) EXPECT_EQ(take_all(streams[i - 1]), sums({i}, 9));
+  EXPECT_EQ(engine_->stats().num_failed_steps, 1u);
+  EXPECT_EQ(engine_->stats().num_step_retries,
+            GetParam() == StepLoop::kOverlapped ? 3u : 2u);  // halves, and the step behind it
 }
 
-TEST_F(EngineTest, BadLogitsEndTheirSequenceAlone) {
+TEST_P(EngineTest, WhoMakesStepsFailEndsAlone) {
+  make({.block_tokens = 4});
+  std::vector<TokenStream> streams;
+  for (TokenId i = 0; i < 20; ++i) {
+    const TokenId first = i == 7 || i == 13 ? SumRunner::kPoisonPrompt : i;
+    streams.push_back(MUST(engine_->submit(make_request({first, i}, 9))));
+  }
+  while (engine_->step()) {
+  }
+  for (TokenId i = 0; i < 20; ++i) {
+    if (i == 7 || i == 13) {
+      EXPECT_EQ(take_all(streams[i]).size(), 2u);
+      EXPECT_EQ(streams[i].finished()->reason, FinishReason::kError);
+      EXPECT_EQ(streams[i].finished()->error->message, "the device chokes");
+    } else {
+      EXPECT_EQ(take_all(streams[i]), sums({i, i}, 9));
+    }
+  }
+  EXPECT_EQ(engine_->stats().num_failed_steps, 1u);
+}
+
+TEST_P(EngineTest, ADeviceThatIsGoneEndsEverybodyInBoundedTime) {
+  make({.num_sequences_max = 32, .block_tokens = 4}, 256);
+  runner_.fails_at_step = 3;
+  runner_.stays_failed = true;
+  std::vector<TokenStream> streams;
+  for (TokenId i = 0; i < 32; ++i) {
+    streams.push_back(MUST(engine_->submit(make_request({i}, 9))));
+  }
+  while (engine_->step()) {
+  }
+  for (TokenStream& stream : streams) {
+    EXPECT_EQ(take_all(stream).size(), 2u);
+    EXPECT_EQ(stream.finished()->reason, FinishReason::kError);
+    EXPECT_EQ(stream.finished()->error->message, "the device is gone");
+  }
+  EXPECT_LE(runner_.num_steps, 3u + 48u + 1u);  // 8 (log2 32 + 1) parts
+}
+
+TEST_P(EngineTest, BadLogitsEndTheirSequenceAlone) {
   make();
   TokenStream bad = MUST(engine_->submit(make_request({SumRunner::kBadPrompt}, 9)));
   TokenStream good = MUST(engine_->submit(make_request({3}, 9)));
@@ -276,7 +335,7 @@ TEST_F(EngineTest, BadLogitsEndTheirSequenceAlone) {
   EXPECT_EQ(take_all(good), sums({3}, 9));
 }
 
-TEST_F(EngineTest, RefusesWhatCanNeverRunWithBothNumbers) {
+TEST_P(EngineTest, RefusesWhatCanNeverRunWithBothNumbers) {
   make({.block_tokens = 4}, 8);
   const auto message = [&](const Request& request) {
     const auto stream = engine_->submit(request);
@@ -299,7 +358,7 @@ TEST_F(EngineTest, RefusesWhatCanNeverRunWithBothNumbers) {
   EXPECT_EQ(message(make_request(std::vector<TokenId>(30, 1), 3)), "");
 }
 
-TEST_F(EngineTest, WithoutMaxTokensTheContextAndTheCacheAreTheLimit) {
+TEST_P(EngineTest, WithoutMaxTokensTheContextAndTheCacheAreTheLimit) {
   make({.block_tokens = 4}, 8);
   Request request = make_request({1, 2}, 1);
   request.max_tokens.reset();
@@ -310,19 +369,18 @@ TEST_F(EngineTest, WithoutMaxTokensTheContextAndTheCacheAreTheLimit) {
   EXPECT_EQ(stream.finished()->reason, FinishReason::kLength);
 }
 
-TEST_F(EngineTest, RefusesOneRequestTooMany) {
+TEST_P(EngineTest, RefusesOneRequestTooMany) {
   make({.num_requests_max = 2, .block_tokens = 4});
   TokenStream first = MUST(engine_->submit(make_request({1}, 2)));
   TokenStream second = MUST(engine_->submit(make_request({1}, 5)));
   const auto third = engine_->submit(make_request({1}, 1));
   ASSERT_FALSE(third.ok());
   EXPECT_EQ(third.error().code, ErrorCode::kResourceExhausted);
-  engine_->step();
-  engine_->step();  // the first has ended
+  take_turns(2);  // the first has ended
   EXPECT_TRUE(engine_->submit(make_request({1}, 1)).ok());
 }
 
-TEST_F(EngineTest, ChoicesAreAllOrNone) {
+TEST_P(EngineTest, ChoicesAreAllOrNone) {
   make({.num_requests_max = 3, .block_tokens = 4});
   TokenStream first = MUST(engine_->submit(make_request({1}, 5)));
   EXPECT_EQ(engine_->submit_choices(make_request({1}, 1), 3).error().code,
@@ -341,7 +399,7 @@ TEST_F(EngineTest, ChoicesAreAllOrNone) {
   for (TokenStream& choice : choices) EXPECT_EQ(take_all(choice), sums({1, 2}, 3));
 }
 
-TEST_F(EngineTest, DrainFinishesWhatWasAccepted) {
+TEST_P(EngineTest, DrainFinishesWhatWasAccepted) {
   make();
   engine_->start();
   std::vector<TokenStream> streams;
@@ -353,7 +411,7 @@ TEST_F(EngineTest, DrainFinishesWhatWasAccepted) {
   for (TokenId i = 0; i < 20; ++i) EXPECT_EQ(take_all(streams[i]), sums({i}, 30));
 }
 
-TEST_F(EngineTest, CancellingShutdownEndsEveryStream) {
+TEST_P(EngineTest, CancellingShutdownEndsEveryStream) {
   for (const bool has_thread : {true, false}) {
     make();
     if (has_thread) engine_->start();
@@ -370,7 +428,7 @@ TEST_F(EngineTest, CancellingShutdownEndsEveryStream) {
 }
 
 // Many clients at once, some cancelling, some dropping, some slow: meant for the thread sanitizer.
-TEST_F(EngineTest, ClientsOnManyThreads) {
+TEST_P(EngineTest, ClientsOnManyThreads) {
   make({.num_requests_max = 64,
         .num_sequences_max = 4,
         .step_tokens_max = 16,
@@ -409,6 +467,34 @@ TEST_F(EngineTest, ClientsOnManyThreads) {
   EXPECT_EQ(num_wrong, 0);
   EXPECT_GT(num_right, 50);
 }
+
+TEST_P(EngineTest, StatsAddUp) {
+  make();
+  runner_.step_time = std::chrono::milliseconds(2);
+  TokenStream first = MUST(engine_->submit(make_request({1, 2, 3}, 4)));
+  TokenStream second = MUST(engine_->submit(make_request({4}, 2)));
+  take_turns(1);
+  EXPECT_EQ(engine_->stats().num_running, 2u);
+  EXPECT_EQ(engine_->stats().classes[0].num_running, 2u);
+  EXPECT_EQ(engine_->stats().num_blocks_held(), 2u);
+  EXPECT_EQ(engine_->stats().num_blocks, 64u);
+  while (engine_->step()) {
+  }
+  const EngineStats stats = engine_->stats();
+  EXPECT_EQ(stats.num_steps, 4u);
+  EXPECT_EQ(stats.num_tokens, 4u + 4u);  // prompts, and what was generated but the last of each
+  EXPECT_EQ(stats.num_output_tokens, 6u);
+  EXPECT_EQ(stats.num_live, 0u);
+  EXPECT_EQ(stats.num_blocks_held(), 0u);
+  EXPECT_DOUBLE_EQ(stats.busy_seconds, 0.008);
+  EXPECT_GT(stats.cost_coefficients[0], 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Loops, EngineTest,
+                         ::testing::Values(StepLoop::kSerial, StepLoop::kOverlapped),
+                         [](const auto& loop) {
+                           return loop.param == StepLoop::kSerial ? "Serial" : "Overlapped";
+                         });
 
 TEST(EngineCreate, NamesTheOptionThatIsWrong) {
   BlockPool pool(1);

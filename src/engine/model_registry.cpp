@@ -169,10 +169,13 @@ std::vector<ModelStatus> ModelRegistry::models() const {
   std::vector<ModelStatus> models;
   for (const ModelRef& model : models_) {
     const ModelState state = model->state.load(std::memory_order_acquire);
-    models.push_back({.name = model->name,
-                      .state = state,
-                      .num_bytes = model->num_bytes,
-                      .num_live = state == ModelState::kLoading ? 0 : model->engine->num_live()});
+    ModelStatus& status = models.emplace_back();
+    status.name = model->name;
+    status.state = state;
+    status.num_bytes = model->num_bytes;
+    if (state == ModelState::kLoading) continue;
+    status.num_live = model->engine->num_live();
+    status.stats = model->engine->stats();
   }
   return models;
 }
@@ -260,7 +263,7 @@ void ModelRegistry::drop(std::size_t lane) {
 void ModelRegistry::step_lane(std::size_t at) {
   Engine& engine = *lanes_[at]->engine;
   const auto work_done = [&](std::size_t i) {
-    return engine.scheduler().class_status(ClassId{static_cast<std::uint32_t>(i)}).work_done;
+    return engine.scheduler().class_stats(ClassId{static_cast<std::uint32_t>(i)}).work_done;
   };
   for (std::size_t i = 0; i < work_.size(); ++i) work_[i] = work_done(i);
   const TimePoint begin = clock_.now();

@@ -52,6 +52,7 @@ struct ModelStatus {
   ModelState state = ModelState::kLoading;
   std::uint64_t num_bytes = 0;
   std::size_t num_live = 0;  // requests
+  EngineStats stats;         // while it does not load
 };
 
 // One engine thread steps the engines of all models in the order that the Arbiter says. Everything

@@ -70,7 +70,7 @@ std::uint64_t Sampler::scratch_bytes(std::size_t vocabulary) {
 }
 
 SampledToken Sampler::sample(std::span<const float> logits, const Request& request,
-                             std::span<const TokenId> tokens, std::span<TokenLogprob> top,
+                             const TokenHistory& tokens, std::span<TokenLogprob> top,
                              const LogitConstraint* constraint) {
   CHECK(logits.size() == scores_.size());
   CHECK(tokens.size() >= request.prompt.size());
@@ -114,7 +114,7 @@ void Sampler::apply_constraint(const LogitConstraint& constraint) {
   }
 }
 
-void Sampler::process(const Request& request, std::span<const TokenId> tokens) {
+void Sampler::process(const Request& request, const TokenHistory& tokens) {
   if (tokens.size() - request.prompt.size() < request.min_tokens) {
     for (const TokenId stop : request.stop_ids) scores_[stop] = kMinusInfinity;
   }
@@ -123,12 +123,13 @@ void Sampler::process(const Request& request, std::span<const TokenId> tokens) {
 }
 
 // Each distinct token is changed once; seen_ holds its count among the generated ones meanwhile.
-void Sampler::penalize(const Request& request, std::span<const TokenId> tokens) {
+void Sampler::penalize(const Request& request, const TokenHistory& tokens) {
   const SamplingParams& params = request.sampling;
   const bool counts = params.frequency_penalty != 0.0f || params.presence_penalty != 0.0f;
   if (!counts && params.repetition_penalty == 1.0f) return;
-  for (const TokenId token : tokens.subspan(request.prompt.size())) ++seen_[token];
-  for (const TokenId token : tokens) {
+  for (std::size_t i = request.prompt.size(); i < tokens.size(); ++i) ++seen_[tokens[i]];
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const TokenId token = tokens[i];
     const std::uint32_t count = seen_[token];
     if ((count & kSeenBit) != 0) continue;
     seen_[token] = count | kSeenBit;
@@ -137,7 +138,7 @@ void Sampler::penalize(const Request& request, std::span<const TokenId> tokens) 
     if (count == 0) continue;
     score -= params.frequency_penalty * static_cast<float>(count) + params.presence_penalty;
   }
-  for (const TokenId token : tokens) seen_[token] = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) seen_[tokens[i]] = 0;
 }
 
 TokenId Sampler::draw(std::span<const float> scores, float max, const SamplingParams& params,

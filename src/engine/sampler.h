@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,24 @@
 #include "engine/step.h"
 
 namespace millrace {
+
+// The prompt and what was generated; the last token may lie apart from the others.
+class TokenHistory {
+ public:
+  TokenHistory() = default;
+  TokenHistory(std::span<const TokenId> tokens) : tokens_(tokens) {}     // NOLINT: is one
+  TokenHistory(const std::vector<TokenId>& tokens) : tokens_(tokens) {}  // NOLINT: is one
+
+  // One more behind the others.
+  void set_last(TokenId token) { last_ = token; }
+
+  std::size_t size() const { return tokens_.size() + (last_ ? 1 : 0); }
+  TokenId operator[](std::size_t at) const { return at < tokens_.size() ? tokens_[at] : *last_; }
+
+ private:
+  std::span<const TokenId> tokens_;
+  std::optional<TokenId> last_;
+};
 
 // One thread at a time: a step has one sampler per rank. Holds scratch for one row; sample() never
 // allocates and depends on nothing but its arguments, so a token is the same in any batch.
@@ -43,7 +62,7 @@ class Sampler {
   // has room for kTopLogprobsMax.
   // A constraint, where there is one, leaves the tokens that it allows.
   SampledToken sample(std::span<const float> logits, const Request& request,
-                      std::span<const TokenId> tokens, std::span<TokenLogprob> top,
+                      const TokenHistory& tokens, std::span<TokenLogprob> top,
                       const LogitConstraint* constraint = nullptr);
 
   // Bytes of scratch that a sampler for such a vocabulary holds.
@@ -55,9 +74,9 @@ class Sampler {
     TokenId token = 0;
   };
 
-  void process(const Request& request, std::span<const TokenId> tokens);
+  void process(const Request& request, const TokenHistory& tokens);
   void apply_constraint(const LogitConstraint& constraint);
-  void penalize(const Request& request, std::span<const TokenId> tokens);
+  void penalize(const Request& request, const TokenHistory& tokens);
   TokenId draw(std::span<const float> scores, float max, const SamplingParams& params,
                std::size_t position);
   TokenId draw_by_id(double u) const;

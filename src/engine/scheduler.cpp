@@ -33,7 +33,8 @@ Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
       index_(pool, options.block_tokens, options.hot.pinned_blocks_max),
       hot_(options.hot, options.block_tokens, index_),
       shares_(share_parts(options.classes), kCreditSteps * options.step_tokens_max),
-      by_id_(options.num_requests_max) {
+      // Those that have ended and that an open plan still names keep their ids.
+      by_id_(options.num_requests_max + kOpenPlansMax * 3 * options.num_sequences_max) {
   CHECK(check_options(options).ok());
   CHECK(options.hot.pinned_blocks_max < pool.num_blocks());
   CHECK(options.num_requests_max <= std::numeric_limits<std::uint32_t>::max());
@@ -44,14 +45,21 @@ Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
         elders_passed_max(options, ClassId{static_cast<std::uint32_t>(i)}));
   }
   if (options.controller) controller_.emplace(*options.controller, options.classes);
-  free_ids_.reserve(options.num_requests_max);
-  for (std::size_t i = options.num_requests_max; i > 0; --i) {
+  free_ids_.reserve(by_id_.size());
+  for (std::size_t i = by_id_.size(); i > 0; --i) {
     free_ids_.push_back(SequenceId{static_cast<std::uint32_t>(i - 1)});
   }
   running_.reserve(options.num_sequences_max);
-  plan_.chunks.reserve(options.num_sequences_max);
-  plan_.preempted.reserve(options.num_sequences_max);
-  plan_.copies.reserve(options.num_sequences_max);
+  for (OpenPlan& open : open_) {
+    open.plan.chunks.reserve(options.num_sequences_max);
+    open.plan.preempted.reserve(options.num_sequences_max);
+    open.plan.copies.reserve(options.num_sequences_max);
+    open.sequences.reserve(options.num_sequences_max);
+    open.copied.reserve(2 * options.num_sequences_max);
+  }
+  ended_.reserve(by_id_.size());
+  // Each chunk of a step may fill one block that it has not begun, besides those of its tokens.
+  set_aside_.reserve(options.num_sequences_max + options.step_tokens_max / options.block_tokens);
   events_.tokens.reserve(options.num_sequences_max);
   events_.started.reserve(options.num_sequences_max);
   events_.finished.reserve(options.num_requests_max);
@@ -59,10 +67,13 @@ Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
 
 Scheduler::~Scheduler() {
   for (Sequence* sequence : running_) index_.release_all(sequence->blocks);
+  for (const std::unique_ptr<Sequence>& sequence : ended_) index_.release_all(sequence->blocks);
+  for (const BlockId block : set_aside_) index_.release(block);
 }
 
 SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<SequenceId> leader) {
   CHECK(sequence != nullptr);
+  CHECK(num_live_ < options_.num_requests_max);
   CHECK(!free_ids_.empty());
   CHECK(sequence->num_computed == 0);
   const ClassId class_id = sequence->request.service_class;
@@ -186,7 +197,8 @@ void Scheduler::retire_finished() {
 
 // The caller drops it from where it ran or waited.
 void Scheduler::retire(Sequence& sequence) {
-  if (sequence.is_running) give_back(sequence);
+  if (sequence.is_running) stop_running(sequence);
+  if (sequence.num_submitted == 0) free_blocks(sequence);
   if (elder_ == &sequence) elder_ = nullptr;
   if (sequence.leader != nullptr) --sequence.leader->num_followers;
   if (sequence.is_parked) --num_parked_;
@@ -194,11 +206,18 @@ void Scheduler::retire(Sequence& sequence) {
   CHECK(num_finishing_ > 0);
   --num_finishing_;
   --num_live_;
-  events_.finished.push_back(std::move(by_id_[sequence.id.index]));
+  events_.finished.push_back(&sequence);
+  ended_.push_back(std::move(by_id_[sequence.id.index]));
 }
 
 const StepPlan& Scheduler::plan(TimePoint now) {
-  CHECK(!plan_is_open_);
+  CHECK(num_open_ < kOpenPlansMax);
+  next_ = &open_[(first_open_ + num_open_) % kOpenPlansMax];
+  plan_ = &next_->plan;
+  plan_->clear();
+  next_->sequences.clear();
+  next_->copied.clear();
+  budget_ = {};
   expire(now);
   collect_finished();
   if (last_plan_time_) {
@@ -209,63 +228,134 @@ const StepPlan& Scheduler::plan(TimePoint now) {
   last_plan_time_ = now;
   control_shares(now);
   hot_.cool(now);
-  plan_.clear();
-  budget_ = {};
   choose_elder();
+  if (must_wait()) return *plan_;
   reclaim();
   make_room();
   plan_decodes();
   deal_prompts();
-  settle();
-  CHECK(plan_.num_tokens <= options_.step_tokens_max);
-  CHECK(plan_.chunks.empty() == (num_live_ == 0));  // The elder always moves on.
-  plan_is_open_ = !plan_.chunks.empty();
-  return plan_;
+  CHECK(plan_->num_tokens <= options_.step_tokens_max);
+  // The elder always moves on, unless it waits for an open plan.
+  CHECK(num_open_ > 0 || plan_->chunks.empty() == (num_live_ == 0));
+  CHECK(plan_->copies.empty() || !plan_->chunks.empty());
+  if (num_open_ == 0 || !plan_->chunks.empty()) settle();
+  if (!plan_->chunks.empty()) open_plan(now);
+  return *plan_;
+}
+
+// The plan is complete: its sequences are now where it will bring them.
+void Scheduler::open_plan(TimePoint now) {
+  next_->planned_at = now;
+  for (std::size_t i = 0; i < plan_->chunks.size(); ++i) {
+    const PlannedChunk& chunk = plan_->chunks[i];
+    Sequence& sequence = *next_->sequences[i];
+    ++sequence.num_submitted;
+    sequence.num_computed += chunk.num_tokens;
+    if (!chunk.samples) continue;
+    ++sequence.num_pending;
+    sequence.last_chunk = i;
+  }
+  for (Sequence* copied : next_->copied) ++copied->num_submitted;
+  ++num_open_;
+}
+
+// No plan that is open names what was set aside, nor what only this one named.
+Scheduler::OpenPlan& Scheduler::close_oldest() {
+  CHECK(num_open_ > 0);
+  OpenPlan& open = open_[first_open_];
+  first_open_ = (first_open_ + 1) % kOpenPlansMax;
+  --num_open_;
+  for (std::size_t i = 0; i < open.sequences.size(); ++i) {
+    Sequence& sequence = *open.sequences[i];
+    CHECK(&sequence == open.plan.chunks[i].sequence);
+    CHECK(sequence.num_submitted > 0);
+    --sequence.num_submitted;
+  }
+  for (Sequence* copied : open.copied) {
+    CHECK(copied->num_submitted > 0);
+    --copied->num_submitted;
+  }
+  for (const BlockId block : set_aside_) index_.release(block);
+  set_aside_.clear();
+  return open;
 }
 
 void Scheduler::apply(const StepResult& result) {
-  CHECK(plan_is_open_);
-  CHECK(result.samples.size() == plan_.chunks.size());
-  plan_is_open_ = false;
-  if (result.elapsed > Duration{0}) cost_model_.observe(plan_.shape, seconds(result.elapsed));
-  for (std::size_t i = 0; i < plan_.chunks.size(); ++i) {
-    const PlannedChunk& chunk = plan_.chunks[i];
-    Sequence& sequence = *by_id_[chunk.sequence->id.index];
-    CHECK(&sequence == chunk.sequence);
-    CHECK(sequence.num_computed == chunk.num_computed);
-    sequence.num_computed += chunk.num_tokens;
-    publish(sequence);
-    pin_prompt(sequence);
-    // A follower computes the last token of the prompt itself, for its logits.
-    if (sequence.has_parked_followers && sequence.num_computed + 1 >= sequence.num_prompt()) {
-      unpark_followers(sequence);
-    }
-    if (!chunk.samples) continue;
-    if (sequence.num_generated() == 0) note_response(sequence, result.elapsed);
-    take_token(sequence, i, result.samples[i]);
+  OpenPlan& open = close_oldest();
+  CHECK(result.samples.size() == open.plan.chunks.size());
+  if (result.elapsed > Duration{0}) cost_model_.observe(open.plan.shape, seconds(result.elapsed));
+  // Steps run one after the other, each as soon as it may.
+  const TimePoint begin = std::max(open.planned_at, last_step_end_.value_or(open.planned_at));
+  last_step_end_ = begin + result.elapsed;
+  for (std::size_t i = 0; i < open.plan.chunks.size(); ++i) {
+    apply_chunk(open.plan.chunks[i], *open.sequences[i], i, result);
   }
   collect_finished();
+  free_ended();
 }
 
-// Its first token comes at the end of the step that was planned at last_plan_time_.
-void Scheduler::note_response(const Sequence& sequence, Duration elapsed) {
+void Scheduler::apply_chunk(const PlannedChunk& chunk, Sequence& sequence, std::size_t at,
+                            const StepResult& result) {
+  const SampledToken& sample = result.samples[at];
+  if (chunk.samples) {
+    CHECK(sequence.num_pending > 0);
+    --sequence.num_pending;
+  }
+  // It ended while the step ran, and so was this for nothing.
+  if (by_id_[sequence.id.index].get() != &sequence) return;
+  const std::size_t num_computed = chunk.num_computed + chunk.num_tokens;
+  CHECK(num_computed <= sequence.tokens.size());
+  CHECK(num_computed <= sequence.num_computed);
+  if (sample.outcome == SampleOutcome::kFailed) {
+    CHECK(result.failure.has_value());
+    end(sequence, {.reason = FinishReason::kError, .error = result.failure});
+    return;
+  }
+  publish(sequence, num_computed);
+  pin_prompt(sequence);
+  // A follower computes the last token of the prompt itself, for its logits.
+  if (sequence.has_parked_followers && num_computed + 1 >= sequence.num_prompt()) {
+    unpark_followers(sequence);
+  }
+  if (!chunk.samples) return;
+  if (sequence.num_generated() == 0) note_response(sequence);
+  take_token(sequence, at, sample);
+}
+
+// Those that have ended and that no open plan names any more.
+void Scheduler::free_ended() {
+  for (const std::unique_ptr<Sequence>& sequence : ended_) {
+    if (sequence->num_submitted == 0) free_blocks(*sequence);
+  }
+}
+
+// Its first token comes at the end of the step that is applied.
+void Scheduler::note_response(const Sequence& sequence) {
   ClassState& state = state_of(sequence);
-  const Duration response = *last_plan_time_ + elapsed - sequence.submitted;
+  const Duration response = *last_step_end_ - sequence.submitted;
   const Duration target = options_.classes[sequence.request.service_class.index].first_token_target;
   state.response_ratios += seconds(response) / seconds(target);
   ++state.num_responses;
 }
 
-void Scheduler::publish(Sequence& sequence) {
+// The blocks that `num_computed` tokens fill, whose steps have been applied.
+void Scheduler::publish(Sequence& sequence, std::size_t num_computed) {
   if (options_.prefix_reuse == PrefixReuse::kOff) return;
-  const std::size_t num_full = sequence.num_computed / options_.block_tokens;
+  const std::size_t num_full = num_computed / options_.block_tokens;
   if (sequence.num_published >= num_full) return;
   extend_prefix_hashes(sequence.request.salt, sequence.tokens, options_.block_tokens,
                        sequence.prefix_hashes);
   const ServiceClass& service_class = options_.classes[sequence.request.service_class.index];
   for (; sequence.num_published < num_full; ++sequence.num_published) {
-    index_.publish(sequence.prefix_key(), sequence.num_published, service_class.cache_priority,
-                   sequence.blocks);
+    const std::optional<BlockId> own =
+        index_.publish(sequence.prefix_key(), sequence.num_published, service_class.cache_priority,
+                       sequence.blocks);
+    if (!own) continue;
+    if (sequence.num_submitted > 0) {
+      set_aside_.push_back(*own);
+    } else {
+      index_.release(*own);
+    }
   }
 }
 
@@ -306,7 +396,7 @@ void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledT
   }
   if (sample.outcome != SampleOutcome::kToken) {
     end(sequence, {.reason = FinishReason::kError,
-                   .error = sampling_error(sample.outcome, sequence.num_tokens())});
+                   .error = sampling_error(sample.outcome, sequence.tokens.size())});
     return;
   }
   // The caller may have cancelled it while the step ran: then the token is dropped.
@@ -325,27 +415,22 @@ void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledT
   }
 }
 
-void Scheduler::fail(const Error& error) {
-  CHECK(plan_is_open_);
-  plan_is_open_ = false;
-  for (const PlannedChunk& chunk : plan_.chunks) {
-    end(*by_id_[chunk.sequence->id.index], {.reason = FinishReason::kError, .error = error});
-  }
-  collect_finished();
-}
-
 void Scheduler::clear_events() {
-  for (const std::unique_ptr<Sequence>& sequence : events_.finished) {
-    CHECK(by_id_[sequence->id.index] == nullptr);
-    free_ids_.push_back(sequence->id);
-  }
   events_.tokens.clear();
   events_.started.clear();
   events_.share_decision.reset();
   events_.finished.clear();
+  if (ended_.empty()) return;
+  std::erase_if(ended_, [this](const std::unique_ptr<Sequence>& sequence) {
+    if (sequence->num_submitted > 0) return false;
+    CHECK(by_id_[sequence->id.index] == nullptr);
+    CHECK(sequence->blocks.num_blocks() == 0);
+    free_ids_.push_back(sequence->id);
+    return true;
+  });
 }
 
-ClassStatus Scheduler::class_status(ClassId id) const {
+ClassStats Scheduler::class_stats(ClassId id) const {
   CHECK(id.index < classes_.size());
   const ClassState& state = classes_[id.index];
   return {.num_waiting = state.waiting.size(),
@@ -355,49 +440,6 @@ ClassStatus Scheduler::class_status(ClassId id) const {
           .work_done = shares_.work_done(id),
           .start_tokens_per_second = state.start_pace.tokens_per_second(),
           .counts = state.counts};
-}
-
-void Scheduler::check_invariants() const {
-  pool_.check_invariants();
-  index_.check_invariants();
-  CHECK(running_.size() <= options_.num_sequences_max);
-  std::vector<std::uint32_t> num_holders(pool_.num_blocks(), 0);
-  std::vector<std::size_t> num_running(classes_.size(), 0);
-  std::vector<std::size_t> num_blocks(classes_.size(), 0);
-  for (const Sequence* sequence : running_) {
-    CHECK(by_id_[sequence->id.index].get() == sequence);
-    CHECK(sequence->is_running);
-    CHECK(sequence->num_computed < sequence->num_tokens());
-    CHECK(sequence->num_computed <= sequence->blocks.num_blocks() * options_.block_tokens);
-    CHECK(sequence->num_published <= sequence->num_computed / options_.block_tokens);
-    const std::size_t class_index = sequence->request.service_class.index;
-    ++num_running[class_index];
-    num_blocks[class_index] += sequence->blocks.num_blocks();
-    for (const BlockId block : sequence->blocks.blocks()) ++num_holders[block.index];
-  }
-  std::size_t num_waiting = 0;
-  for (std::size_t i = 0; i < classes_.size(); ++i) {
-    CHECK(classes_[i].num_running == num_running[i]);
-    CHECK(classes_[i].num_blocks == num_blocks[i]);
-    CHECK(num_blocks[i] <= options_.classes[i].blocks_max.value_or(UINT32_MAX));
-    const std::vector<Sequence*>& waiting = classes_[i].waiting.sequences();
-    num_waiting += waiting.size();
-    for (std::size_t j = 0; j < waiting.size(); ++j) {
-      CHECK(by_id_[waiting[j]->id.index].get() == waiting[j]);
-      CHECK(!waiting[j]->is_running);
-      CHECK(waiting[j]->num_computed == 0);
-      CHECK(waiting[j]->blocks.num_blocks() == 0);
-      CHECK(j == 0 || waiting[j]->goes_before(*waiting[j - 1]));
-    }
-  }
-  CHECK(num_waiting + running_.size() + num_parked_ == num_live_);
-  CHECK(num_live_ + free_ids_.size() + events_.finished.size() == options_.num_requests_max);
-  // Every reference is a table's or the index's: no leak, and no block in two hands unknown.
-  for (std::uint32_t i = 0; i < pool_.num_blocks(); ++i) {
-    const std::uint32_t of_index = index_.contains(BlockId{i}) ? 1 : 0;
-    const std::uint32_t of_pins = index_.is_pinned(BlockId{i}) ? 1 : 0;
-    CHECK(pool_.num_holders(BlockId{i}) == num_holders[i] + of_index + of_pins);
-  }
 }
 
 }  // namespace millrace

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "engine/class_state.h"
 #include "engine/cost_model.h"
+#include "engine/engine_stats.h"
 #include "engine/fair_share.h"
 #include "engine/hot_prefixes.h"
 #include "engine/scheduler_options.h"
@@ -30,21 +31,10 @@ struct StepEvents {
     const Sequence* sequence = nullptr;
     std::size_t chunk = 0;  // of the plan and its result
   };
-  std::vector<Token> tokens;                        // drawn and kept; a stop token is not kept
-  std::vector<const Sequence*> started;             // run for the first time
-  std::vector<std::unique_ptr<Sequence>> finished;  // with `finish` set and no blocks
-  std::optional<ShareDecision> share_decision;      // the controller moved shares
-};
-
-// How a class stands.
-struct ClassStatus {
-  std::size_t num_waiting = 0;
-  std::size_t num_running = 0;
-  std::size_t num_blocks = 0;  // in its sequences' tables; shared ones count in each
-  double share_part = 0;       // of all
-  std::uint64_t work_done = 0;
-  double start_tokens_per_second = 0;  // of prompts, while some wait; 0 when not known
-  ClassCounts counts;
+  std::vector<Token> tokens;                    // drawn and kept; a stop token is not kept
+  std::vector<const Sequence*> started;         // run for the first time
+  std::vector<Sequence*> finished;              // with `finish` set
+  std::optional<ShareDecision> share_decision;  // the controller moved shares
 };
 
 // A value: no device, no threads, no I/O; the same calls give the same plans. One thread.
@@ -59,12 +49,20 @@ struct ClassStatus {
 // preempted, youngest first: they give up their blocks and wait again; what the prefix index keeps
 // of them meanwhile they need not compute again.
 //
+// Up to kOpenPlansMax plans may be open, that is, not applied yet: then num_computed of their
+// sequences is where they will be, and the tokens that they draw are counted (num_pending) before
+// they are known. What such a plan names stays as it is until it has been applied: a sequence that
+// ends meanwhile keeps its blocks, and a block that the index swaps for an equal one is kept aside.
+// What needs preemption waits until nothing is open.
+//
 // One live sequence is the elder until it ends. It is never preempted and moves on in every
 // step, by elder_tokens() of its prompt or by one token, so its steps are bounded by
 // steps_bound(); the next elder is the first of the class whose turn it is. That bounds
 // everybody's wait: README.md.
 class Scheduler {
  public:
+  static constexpr std::size_t kOpenPlansMax = 2;
+
   // `pool` is that of the KV cache, outlives the scheduler, and is used by nobody else.
   Scheduler(const SchedulerOptions& options, BlockPool& pool);
   ~Scheduler();
@@ -80,17 +78,19 @@ class Scheduler {
   // The sequence ends with `finish` at the next plan, unless it has ended already.
   void cancel(SequenceId id, Finish finish);
 
-  // Ends what is cancelled or late, then decides. A plan with chunks must be answered by apply or
-  // fail before the next one.
+  // Ends what is cancelled or late, then decides. A plan with chunks is open until apply; fewer
+  // than kOpenPlansMax are. One without chunks is not: nothing is live, or all must wait for an
+  // open one.
   const StepPlan& plan(TimePoint now);
-  // The step's tokens: append, publish, finish, release; learns from the time that it took.
+  // What came of the plan that has been open longest: append, publish, finish, release; learns from
+  // the time that it took.
   void apply(const StepResult& result);
-  // The step came to nothing: every sequence in it ends with the error.
-  void fail(const Error& error);
 
-  const StepPlan& last_plan() const { return plan_; }
+  const StepPlan& last_plan() const { return *plan_; }
+  std::size_t num_open() const { return num_open_; }
+  const StepPlan& oldest_open() const { return open_[first_open_].plan; }
   const StepEvents& events() const { return events_; }
-  // Frees the sequences in events().finished and their ids.
+  // Frees the sequences in events().finished and their ids, those that an open plan names later.
   void clear_events();
 
   // Between steps: takes a prefix of whole blocks into the cache and pins it, without computing it.
@@ -109,8 +109,10 @@ class Scheduler {
   const SchedulerOptions& options() const { return options_; }
   const CostModel& cost_model() const { return cost_model_; }
   const PrefixIndex& prefix_index() const { return index_; }
-  ClassStatus class_status(ClassId id) const;
+  ClassStats class_stats(ClassId id) const;
   std::size_t num_live() const { return num_live_; }
+  // Every SequenceId is below.
+  std::size_t num_ids() const { return by_id_.size(); }
   std::size_t num_running() const { return running_.size(); }
   std::size_t num_waiting() const { return num_live_ - running_.size(); }  // parked ones too
 
@@ -131,6 +133,13 @@ class Scheduler {
     std::optional<ClassId> reclaiming;      // others were preempted for it in this step
   };
 
+  struct OpenPlan {
+    StepPlan plan;
+    std::vector<Sequence*> sequences;  // by chunk
+    std::vector<Sequence*> copied;     // for each copy, whose block is read and whose is written
+    TimePoint planned_at{};
+  };
+
   // scheduler.cpp: life cycle.
   ClassState& state_of(const Sequence& sequence) {
     return classes_[sequence.request.service_class.index];
@@ -141,16 +150,26 @@ class Scheduler {
   void collect_finished();
   void retire_finished();
   void retire(Sequence& sequence);
-  void publish(Sequence& sequence);
+  void publish(Sequence& sequence, std::size_t num_computed);
   Status check_pin(const Sequence& sequence) const;
   void pin_prompt(Sequence& sequence);
   void unpark_followers(Sequence& leader);
-  void note_response(const Sequence& sequence, Duration elapsed);
+  void open_plan(TimePoint now);
+  OpenPlan& close_oldest();
+  void apply_chunk(const PlannedChunk& chunk, Sequence& sequence, std::size_t at,
+                   const StepResult& result);
+  void free_ended();
+  void note_response(const Sequence& sequence);
   void take_token(Sequence& sequence, std::size_t chunk, const SampledToken& sample);
+
+  // scheduler_invariants.cpp
+  void check_waiting() const;
+  void check_open() const;
 
   // scheduler_plan.cpp: who gets what.
   ClassSet all_classes() const;
   void choose_elder();
+  bool must_wait();
   ClassId next_elder_class() const;
   void plan_decodes();
   void gather_prompts();
@@ -165,18 +184,21 @@ class Scheduler {
   void settle();
   void control_shares(TimePoint now);
   ClassObservation observe_class(ClassId id);
-  void add_chunk(const Sequence& sequence, std::size_t num_tokens);
+  void add_chunk(Sequence& sequence, std::size_t num_tokens);
 
   // scheduler_room.cpp: slots and blocks, who must give them up.
   void make_room();
   bool try_find_shortage(ClassSet& among);
+  std::optional<ClassId> reclaiming_class() const;
+  Sequence* next_reclaimed(ClassId id) const;
   void reclaim();
   Denial start_denial(const Sequence& sequence) const;
   void start(Sequence& sequence);
   void attach_prefix(Sequence& sequence);
   void copy_last_block(Sequence& sequence);
   void extend(Sequence& sequence, std::size_t num_blocks);
-  void give_back(Sequence& sequence);
+  void stop_running(Sequence& sequence);
+  void free_blocks(Sequence& sequence);
   std::size_t blocks_wanted(const Sequence& sequence) const;
   double quota(ClassId id, Room room) const;
   double held(ClassId id, Room room) const;
@@ -204,9 +226,17 @@ class Scheduler {
   std::size_t num_finishing_ = 0;               // live ones whose finish is set
   std::optional<TimePoint> earliest_deadline_;  // of the live ones, or earlier
   std::optional<TimePoint> last_plan_time_;
+  std::optional<TimePoint> last_step_end_;  // when the last one that was applied had run
   Budget budget_;
-  StepPlan plan_;
-  bool plan_is_open_ = false;  // waits for apply or fail
+  std::array<OpenPlan, kOpenPlansMax> open_;
+  std::size_t first_open_ = 0;  // the oldest
+  std::size_t num_open_ = 0;
+  OpenPlan* next_ = &open_[0];  // the plan that is made now, or was made last
+  StepPlan* plan_ = &open_[0].plan;
+  // Ended: until they have been told and no open plan names them.
+  std::vector<std::unique_ptr<Sequence>> ended_;
+  // Swapped for equal ones of the index while an open plan names them; freed when that is applied.
+  std::vector<BlockId> set_aside_;
   StepEvents events_;
 };
 

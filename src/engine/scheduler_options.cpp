@@ -55,8 +55,12 @@ std::size_t elder_tokens(const SchedulerOptions& options) {
 
 std::size_t steps_bound(const SchedulerOptions& options, const Request& request) {
   const std::size_t num_tokens = request.prompt.size() + *request.max_tokens;
-  return static_cast<std::size_t>(ceil_div(num_tokens, elder_tokens(options))) +
-         *request.max_tokens;
+  const std::size_t num_steps =
+      static_cast<std::size_t>(ceil_div(num_tokens, elder_tokens(options))) + *request.max_tokens;
+  if (options.loop == StepLoop::kSerial) return num_steps;
+  // Its end is known one step later; and with a constraint each token waits for the one before to
+  // be applied, which may be every second step.
+  return num_steps + 1 + (request.constraint == nullptr ? 0 : *request.max_tokens);
 }
 
 std::size_t elders_passed_max(const SchedulerOptions& options, ClassId id) {

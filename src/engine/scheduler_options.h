@@ -16,6 +16,9 @@ namespace millrace {
 
 enum class PrefixReuse : std::uint8_t { kOn, kOff };
 
+// Whether a step is planned when the one before it has been applied, or while that runs.
+enum class StepLoop : std::uint8_t { kSerial, kOverlapped };
+
 struct SchedulerOptions {
   // Waiting and running together; more are refused.
   std::size_t num_requests_max = 1024;
@@ -37,6 +40,7 @@ struct SchedulerOptions {
   PrefixReuse prefix_reuse = PrefixReuse::kOn;
   // Prefixes that stay in the cache. They need prefix_reuse.
   HotPrefixOptions hot = {};
+  StepLoop loop = StepLoop::kSerial;
   std::vector<ServiceClass> classes = default_service_classes();
   // Moves shares between classes, within their share_min and share_max. Absent: shares stay.
   std::optional<ShareControllerOptions> controller = std::nullopt;

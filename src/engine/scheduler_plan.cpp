@@ -48,17 +48,33 @@ void Scheduler::choose_elder() {
   if (elder_ == nullptr) elder_ = &classes_[id.index].waiting.head();
 }
 
-void Scheduler::add_chunk(const Sequence& sequence, std::size_t num_tokens) {
+// The elder may have to start, or somebody to be preempted: then everything must be applied first.
+bool Scheduler::must_wait() {
+  if (num_open_ == 0) return false;
+  if (elder_ != nullptr && !elder_->is_running) return true;
+  const std::optional<ClassId> reclaiming = reclaiming_class();
+  if (reclaiming && next_reclaimed(*reclaiming) != nullptr) return true;
+  ClassSet among;
+  return try_find_shortage(among);
+}
+
+// The sequence's numbers move on when the plan is complete, see open_plan.
+void Scheduler::add_chunk(Sequence& sequence, std::size_t num_tokens) {
   CHECK(num_tokens > 0);
-  const PlannedChunk chunk{.sequence = &sequence,
-                           .num_computed = sequence.num_computed,
-                           .num_tokens = num_tokens,
-                           .samples = num_tokens == sequence.num_remaining()};
+  CHECK(sequence.can_advance());
+  const PlannedChunk chunk{
+      .sequence = &sequence,
+      .num_computed = sequence.num_computed,
+      .num_tokens = num_tokens,
+      .samples = num_tokens == sequence.num_remaining(),
+      .drawn_by = sequence.num_pending > 0 ? std::optional(sequence.last_chunk) : std::nullopt};
   CHECK(chunk.num_computed + num_tokens <= sequence.blocks.num_blocks() * options_.block_tokens);
-  plan_.chunks.push_back(chunk);
-  plan_.num_tokens += num_tokens;
-  plan_.shape.add_chunk(chunk.num_computed, num_tokens);
-  if (chunk.samples) ++plan_.num_samples;
+  CHECK(!chunk.drawn_by || num_tokens == 1);
+  plan_->chunks.push_back(chunk);
+  next_->sequences.push_back(&sequence);
+  plan_->num_tokens += num_tokens;
+  plan_->shape.add_chunk(chunk.num_computed, num_tokens);
+  if (chunk.samples) ++plan_->num_samples;
   // A generated token is charged when it is drawn, not again when it is fed back.
   const bool is_decode = num_tokens == 1 && chunk.num_computed >= sequence.num_prompt();
   const std::size_t num_prompt = is_decode ? 0 : num_tokens;
@@ -69,7 +85,7 @@ void Scheduler::add_chunk(const Sequence& sequence, std::size_t num_tokens) {
 
 void Scheduler::plan_decodes() {
   for (Sequence* sequence : running_) {
-    if (sequence->num_remaining() != 1) continue;
+    if (sequence->num_remaining() != 1 || !sequence->can_advance()) continue;
     extend(*sequence, blocks_for_tokens(sequence->num_tokens(), options_.block_tokens));
     add_chunk(*sequence, 1);
     const ServiceClass& service_class = options_.classes[sequence->request.service_class.index];
@@ -77,7 +93,7 @@ void Scheduler::plan_decodes() {
     budget_.step_time_max = std::min(budget_.step_time_max.value_or(*service_class.token_target),
                                      *service_class.token_target);
   }
-  budget_.decode_seconds = cost_model_.predict(plan_.shape);
+  budget_.decode_seconds = cost_model_.predict(plan_->shape);
 }
 
 void Scheduler::gather_prompts() {
@@ -128,13 +144,16 @@ bool Scheduler::try_deal(ClassState& state) {
   Sequence& sequence = state.waiting.head();
   if (tokens_left(sequence) == 0 || tokens_in_time(0, 1) == 0) return false;
   state.denial = start_denial(sequence);
-  const bool is_held = budget_.is_stalled || (!plan_.preempted.empty() &&
+  const bool is_held = budget_.is_stalled || (!plan_->preempted.empty() &&
                                               budget_.reclaiming != sequence.request.service_class);
   if (state.denial == Denial::kNone && is_held) state.denial = Denial::kBlocks;
   if (state.denial != Denial::kNone) return false;
+  const std::size_t num_copies = plan_->copies.size();
   start(sequence);
   const std::size_t wanted = std::min(sequence.num_remaining(), options_.chunk_tokens_max);
-  const std::size_t num_tokens = chunk_tokens(sequence, wanted);
+  std::size_t num_tokens = chunk_tokens(sequence, wanted);
+  // What is copied is used in the same step, so that no plan has copies alone.
+  if (plan_->copies.size() > num_copies) num_tokens = std::max<std::size_t>(num_tokens, 1);
   state.was_cut = state.was_cut || num_tokens < wanted;
   if (num_tokens > 0) deal(sequence, num_tokens);
   return true;
@@ -152,7 +171,7 @@ void Scheduler::deal(Sequence& sequence, std::size_t num_tokens) {
 // Of the step, without what is kept for the elder.
 std::size_t Scheduler::tokens_left(const Sequence& sequence) const {
   const std::size_t num_kept = &sequence == elder_ ? 0 : budget_.elder_tokens;
-  return options_.step_tokens_max - plan_.num_tokens - num_kept;
+  return options_.step_tokens_max - plan_->num_tokens - num_kept;
 }
 
 // So many of `wanted` tokens that the step stays within the token targets of those that decode in
@@ -166,7 +185,7 @@ std::size_t Scheduler::tokens_in_time(std::size_t num_computed, std::size_t want
       std::max(seconds(*budget_.step_time_max), kStretch * budget_.decode_seconds);
   // Twice the mean error: where errors fall off exponentially, six steps of seven are then in time.
   const double limit = target / (1.0 + 2.0 * cost_model_.relative_error());
-  const std::size_t fitting = cost_model_.tokens_within(plan_.shape, num_computed, wanted, limit);
+  const std::size_t fitting = cost_model_.tokens_within(plan_->shape, num_computed, wanted, limit);
   const std::size_t at_least =
       options_.prompt_tokens_min - std::min(options_.prompt_tokens_min, budget_.prompt_tokens);
   return std::min(wanted, std::max(fitting, at_least));

@@ -54,20 +54,27 @@ Sequence* Scheduler::youngest_of_most_over(ClassSet among, Room room) const {
   return youngest;
 }
 
-void Scheduler::give_back(Sequence& sequence) {
+void Scheduler::stop_running(Sequence& sequence) {
   CHECK(sequence.is_running);
+  ClassState& state = state_of(sequence);
+  CHECK(state.num_running > 0);
+  --state.num_running;
+  sequence.is_running = false;
+}
+
+void Scheduler::free_blocks(Sequence& sequence) {
+  CHECK(sequence.num_submitted == 0);
   ClassState& state = state_of(sequence);
   CHECK(state.num_blocks >= sequence.blocks.num_blocks());
   state.num_blocks -= sequence.blocks.num_blocks();
-  CHECK(state.num_running > 0);
-  --state.num_running;
   index_.release_all(sequence.blocks);
-  sequence.is_running = false;
 }
 
 void Scheduler::preempt(Sequence& sequence) {
   CHECK(&sequence != elder_);
-  give_back(sequence);
+  CHECK(sequence.num_pending == 0);
+  stop_running(sequence);
+  free_blocks(sequence);
   sequence.num_computed = 0;
   sequence.num_published = 0;
   ++sequence.num_preemptions;
@@ -75,7 +82,7 @@ void Scheduler::preempt(Sequence& sequence) {
   ClassState& state = state_of(sequence);
   ++state.counts.num_preemptions;
   state.waiting.insert(sequence);
-  plan_.preempted.push_back(&sequence);
+  plan_->preempted.push_back(&sequence);
 }
 
 void Scheduler::extend(Sequence& sequence, std::size_t num_blocks) {
@@ -117,7 +124,7 @@ void Scheduler::attach_prefix(Sequence& sequence) {
 // Of the prompt, which ends inside a block: a follower copies what its leader computed of it. The
 // leader writes behind the prompt only, so a step may do both.
 void Scheduler::copy_last_block(Sequence& sequence) {
-  const Sequence* leader = sequence.leader;
+  Sequence* leader = sequence.leader;
   if (leader == nullptr || !leader->is_running || sequence.num_generated() > 0) return;
   const std::size_t num_wanted = sequence.num_prompt() - 1;
   const std::size_t last = num_wanted / options_.block_tokens;
@@ -128,12 +135,16 @@ void Scheduler::copy_last_block(Sequence& sequence) {
       options_.classes[sequence.request.service_class.index].blocks_max;
   if (blocks_max && state_of(sequence).num_blocks >= *blocks_max) return;
   extend(sequence, last + 1);
-  plan_.copies.push_back({leader->blocks.blocks()[last], sequence.blocks.blocks()[last]});
+  plan_->copies.push_back(
+      {leader->blocks.blocks()[last], sequence.blocks.blocks()[last], &sequence});
+  next_->copied.push_back(leader);
+  next_->copied.push_back(&sequence);
   sequence.num_computed = num_wanted;
 }
 
 // Blocks beyond those it has, for what it computes in this step whatever happens.
 std::size_t Scheduler::blocks_wanted(const Sequence& sequence) const {
+  if (!sequence.can_advance()) return 0;
   const std::size_t num_remaining = sequence.num_remaining();
   std::size_t num_tokens = sequence.num_computed;
   if (num_remaining == 1) {
@@ -181,8 +192,8 @@ bool Scheduler::try_find_shortage(ClassSet& among) {
   return num_wanted > index_.num_available();
 }
 
-// One class that waited long enough below its quota gets room from those above theirs.
-void Scheduler::reclaim() {
+// The one that waited long enough below its quota and is furthest behind.
+std::optional<ClassId> Scheduler::reclaiming_class() const {
   ClassSet waiting_long;
   for (std::uint32_t i = 0; i < classes_.size(); ++i) {
     const ClassState& state = classes_[i];
@@ -190,16 +201,23 @@ void Scheduler::reclaim() {
       waiting_long.insert(ClassId{i});
     }
   }
-  const std::optional<ClassId> id = shares_.furthest_behind(waiting_long);
+  return shares_.furthest_behind(waiting_long);
+}
+
+// Who gives way next, from the classes above their quotas; null when nobody does.
+Sequence* Scheduler::next_reclaimed(ClassId id) const {
+  const Denial denial = start_denial(classes_[id.index].waiting.head());
+  if (denial != Denial::kSlot && denial != Denial::kBlocks) return nullptr;
+  const Room room = denial == Denial::kSlot ? Room::kSlots : Room::kBlocks;
+  ClassSet others = over_quota(room);
+  others.erase(id);
+  return is_below_quota(id, room) ? youngest_of_most_over(others, room) : nullptr;
+}
+
+void Scheduler::reclaim() {
+  const std::optional<ClassId> id = reclaiming_class();
   if (!id) return;
-  for (;;) {
-    const Denial denial = start_denial(classes_[id->index].waiting.head());
-    if (denial != Denial::kSlot && denial != Denial::kBlocks) break;
-    const Room room = denial == Denial::kSlot ? Room::kSlots : Room::kBlocks;
-    ClassSet others = over_quota(room);
-    others.erase(*id);
-    Sequence* victim = youngest_of_most_over(others, room);
-    if (victim == nullptr || !is_below_quota(*id, room)) break;
+  while (Sequence* victim = next_reclaimed(*id)) {
     preempt(*victim);
     budget_.reclaiming = *id;
   }
@@ -231,7 +249,7 @@ Denial Scheduler::start_denial(const Sequence& sequence) const {
 
 Result<std::size_t> Scheduler::restore(std::span<const TokenId> prefix, HotSource source,
                                        FunctionRef<Status(std::size_t, BlockId)> fill) {
-  CHECK(!plan_is_open_);
+  CHECK(num_open_ == 0);
   CHECK(prefix.size() % options_.block_tokens == 0);
   const std::size_t num_blocks = prefix.size() / options_.block_tokens;
   CHECK(num_blocks > 0);
@@ -250,7 +268,9 @@ Result<std::size_t> Scheduler::restore(std::span<const TokenId> prefix, HotSourc
   }
   for (std::size_t i = num_there; i < num_blocks && status.ok(); ++i) {
     status = fill(i, table.blocks()[i]);
-    if (status.ok()) index_.publish(key, i, 0, table);
+    if (!status.ok()) break;
+    // What follows a block that was not there was not there either.
+    CHECK(!index_.publish(key, i, 0, table).has_value());
   }
   if (status.ok()) status = hot_.pin(table.blocks(), hashes.back(), source);
   index_.release_all(table);

@@ -35,7 +35,8 @@ struct PooledState {
 
 // Made by whoever submits, with all the capacity that it will ever need; from then on touched by
 // the engine thread only. Two integers say where it is: num_computed tokens have their keys and
-// values in the cache, num_tokens() are known. There is no prefill or decode state.
+// values in the cache once the steps that were submitted have run, num_tokens() there will then be.
+// There is no prefill or decode state.
 struct Sequence {
   // The request has passed checked_request; `when` it was submitted.
   Sequence(Request asked, std::size_t block_tokens, TimePoint when)
@@ -54,7 +55,7 @@ struct Sequence {
   const Request request;
   const TimePoint submitted;
   std::size_t num_queued_tokens = 0;  // that it counts for until it runs, see Admission
-  std::vector<TokenId> tokens;        // the prompt, then what was generated
+  std::vector<TokenId> tokens;        // the prompt, then what was generated: those that are known
   std::size_t num_computed = 0;
   BlockTable blocks;
   std::vector<std::uint64_t> prefix_hashes;  // of the full blocks of `tokens`
@@ -64,7 +65,13 @@ struct Sequence {
   HotSource pin_source = HotSource::kAsked;
   std::unique_ptr<PooledState> pooled;  // of a pooled request; the runner's in a step
 
-  SequenceId id;              // below num_requests_max; free again when the sequence has ended
+  // Steps that were submitted and not applied yet: how often their plans name it, and how many
+  // tokens they will draw for it, the last one in that chunk of its plan.
+  std::size_t num_submitted = 0;
+  std::size_t num_pending = 0;
+  std::size_t last_chunk = 0;
+
+  SequenceId id;              // below Scheduler::num_ids; free again when the sequence has ended
   std::uint64_t arrival = 0;  // rises with each submission; breaks ties of start_by
   // When it should run to keep its class's or its own time; the earliest goes first in its class.
   TimePoint start_by{};
@@ -79,12 +86,18 @@ struct Sequence {
   std::optional<std::size_t> num_cached;  // tokens found in the cache when it first ran
   std::optional<Finish> finish;           // set once, when the end is known
 
-  std::size_t num_tokens() const { return tokens.size(); }
+  std::size_t num_tokens() const { return tokens.size() + num_pending; }
   std::size_t num_prompt() const { return request.prompt.size(); }
   std::size_t num_generated() const { return tokens.size() - num_prompt(); }
   std::size_t num_remaining() const {
-    CHECK(num_computed <= tokens.size());
-    return tokens.size() - num_computed;
+    CHECK(num_computed <= num_tokens());
+    return num_tokens() - num_computed;
+  }
+  // Whether a step may take it before those that were submitted have been applied: not when they
+  // draw its last token, nor when the next one depends on the host's knowing the one before.
+  bool can_advance() const {
+    return num_pending == 0 ||
+           (constraint == nullptr && num_generated() + num_pending < *request.max_tokens);
   }
   // Tokens from the front whose keys and values may come from the cache. The last one is computed
   // for what comes of it; a mean needs the hidden state of each.

@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/result.h"
 #include "base/token_id.h"
 #include "engine/sampling_params.h"
 #include "engine/sequence.h"
@@ -22,13 +24,16 @@ struct PlannedChunk {
   std::size_t num_computed = 0;
   std::size_t num_tokens = 0;
 
-  bool samples = false;  // it reaches the last known token, so the next one is drawn
+  bool samples = false;  // it reaches the last token, so the next one is drawn
+  // Its last token is not known yet: that chunk of the plan before draws it.
+  std::optional<std::size_t> drawn_by = std::nullopt;
 };
 
 // All slots of a block, over all layers.
 struct BlockCopy {
   BlockId from;
   BlockId to;
+  const Sequence* sequence = nullptr;  // whose block `to` is; it has a chunk in the plan
 };
 
 struct StepPlan {
@@ -52,9 +57,10 @@ struct StepPlan {
 enum class SampleOutcome : std::uint8_t {
   kNone,         // the chunk does not reach the sequence's end
   kToken,        // a token was drawn
-  kBadLogits,    // the model gave a NaN or an infinity, in logits or a pooled vector
   kPooled,       // its vector is there
-  kNoCandidate,  // bias and min_tokens left no token to draw
+  kBadLogits,    // the model gave a NaN or an infinity, in logits or a pooled vector
+  kNoCandidate,  // bias, min_tokens and constraint left no token to draw
+  kFailed,       // the step came to nothing for this chunk, see StepResult::failure
 };
 
 struct TokenLogprob {
@@ -75,6 +81,7 @@ struct StepResult {
   std::vector<TokenLogprob> top;  // [chunks, kTopLogprobsMax], likeliest first
   // How long the step ran, as whoever ran it measured; 0 when nobody did.
   Duration elapsed{0};
+  std::optional<Error> failure;  // of the chunks that failed
 
   explicit StepResult(std::size_t num_chunks_max) {
     samples.reserve(num_chunks_max);
@@ -84,6 +91,7 @@ struct StepResult {
     samples.assign(num_chunks, SampledToken{});
     top.resize(num_chunks * kTopLogprobsMax);
     elapsed = Duration{0};
+    failure.reset();
   }
   std::span<TokenLogprob> top_space(std::size_t chunk) {
     return std::span(top).subspan(chunk * kTopLogprobsMax, kTopLogprobsMax);

@@ -109,8 +109,8 @@ std::size_t PrefixIndex::attach(const PrefixKey& key, std::size_t blocks_max, st
   return num_blocks;
 }
 
-void PrefixIndex::publish(const PrefixKey& key, std::size_t at, std::uint8_t priority,
-                          BlockTable& table) {
+std::optional<BlockId> PrefixIndex::publish(const PrefixKey& key, std::size_t at,
+                                            std::uint8_t priority, BlockTable& table) {
   CHECK(at < key.hashes.size());
   CHECK(at < table.num_blocks());
   CHECK(priority < kPriorities);
@@ -121,8 +121,7 @@ void PrefixIndex::publish(const PrefixKey& key, std::size_t at, std::uint8_t pri
   const std::uint32_t known = find(key, at, parent);
   if (known != kNone) {
     hold(known, priority);
-    release(table.exchange(at, BlockId{known}));
-    return;
+    return table.exchange(at, BlockId{known});
   }
   pool_.share(BlockId{block});
   std::uint32_t& bucket = bucket_of(key.hashes[at]);
@@ -140,6 +139,7 @@ void PrefixIndex::publish(const PrefixKey& key, std::size_t at, std::uint8_t pri
   const auto tokens = key.tokens.subspan(at * block_tokens_, block_tokens_);
   std::copy(tokens.begin(), tokens.end(), tokens_of(block).begin());
   ++num_entries_;
+  return std::nullopt;
 }
 
 void PrefixIndex::hold(std::uint32_t block, std::uint8_t priority) {

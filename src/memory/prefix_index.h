@@ -81,9 +81,13 @@ class PrefixIndex {
   std::size_t attach(const PrefixKey& key, std::size_t blocks_max, std::uint8_t priority,
                      BlockTable& table);
   // Makes block `at` of the table known as that of the key; those before it are known already. When
-  // an equal one is, the table gets that one instead and its own goes free, so that sequences that
-  // computed the same prefix side by side end up with one copy.
-  void publish(const PrefixKey& key, std::size_t at, std::uint8_t priority, BlockTable& table);
+  // an equal one is, the table gets that one instead, so that sequences that computed the same
+  // prefix side by side end up with one copy; the caller then has the reference to the table's own
+  // and releases it.
+  [[nodiscard]] std::optional<BlockId> publish(const PrefixKey& key, std::size_t at,
+                                               std::uint8_t priority, BlockTable& table);
+  // Gives a reference to a block back; an entry that nobody else holds becomes idle.
+  void release(BlockId block);
 
   // Extends the table to `num_blocks`, evicting idle entries where no block is free; or changes
   // nothing and gives false.
@@ -140,7 +144,6 @@ class PrefixIndex {
   std::uint32_t& bucket_of(std::uint64_t hash);
   std::uint32_t find(const PrefixKey& key, std::size_t at, std::uint32_t parent) const;
   void hold(std::uint32_t block, std::uint8_t priority);
-  void release(BlockId block);
   void link_idle(std::uint32_t block);
   void unlink_idle(std::uint32_t block);
   void evict(std::uint32_t block);

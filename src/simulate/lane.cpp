@@ -194,14 +194,14 @@ void Lane::finish_step() {
   scheduler_.apply(step_result_);
   for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
     const ClassId id{i};
-    admission_.note_pace(id, scheduler_.class_status(id).start_tokens_per_second);
+    admission_.note_pace(id, scheduler_.class_stats(id).start_tokens_per_second);
   }
   result_.totals.end = std::max(result_.totals.end, busy_until_);
   record_finished(busy_until_);
 }
 
 void Lane::record_finished(Duration now) {
-  for (const std::unique_ptr<Sequence>& sequence : scheduler_.events().finished) {
+  for (const Sequence* sequence : scheduler_.events().finished) {
     RequestOutcome& outcome = result_.outcomes[sequence->request.id.value];
     CHECK(sequence->finish.has_value());
     // Nobody cancels, nothing fails.

@@ -77,6 +77,28 @@ class Run(unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("--chat-template", err)
 
+    def test_an_adapter_makes_the_model_say_what_peft_says(self):
+        golden = pathlib.Path(__file__).resolve().parents[1] / "golden"
+        adapter = golden / "adapters" / "llama-all"
+        facts = json.loads((adapter / "golden.json").read_text())
+        image = (adapter / "expected.safetensors").read_bytes()
+        header_bytes = struct.unpack("<Q", image[:8])[0]
+        tensor = json.loads(image[8:8 + header_bytes])["logits"]
+        width = tensor["shape"][1]
+        end = 8 + header_bytes + tensor["data_offsets"][1]
+        logits = struct.unpack(f"<{width}f", image[end - 4 * width:end])
+        command = ["run", "--model", str(golden / "models" / facts["model"]), "--temperature", "0",
+                   "--max-tokens", "1", "--json", "--kv-dtype", "f32", "--prompt-ids",
+                   ",".join(str(token) for token in facts["prompt"])]
+        code, out, err = millrace(*command, "--lora", str(adapter))
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads(out)["token_ids"], [logits.index(max(logits))])
+        self.assertNotEqual(json.loads(millrace(*command)[1])["token_ids"],
+                            json.loads(out)["token_ids"])
+        code, _, err = millrace(*command, "--lora", str(golden / "adapters" / "phi3-fused"))
+        self.assertNotEqual(code, 0)
+        self.assertIn("which is none of this model's projections", err)
+
     def test_ctrl_c_ends_with_130(self):
         process = subprocess.Popen([PROGRAM, "run", PROMPT, "--ignore-eos", "--max-tokens", "400"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)

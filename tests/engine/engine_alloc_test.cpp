@@ -113,7 +113,7 @@ std::size_t count_allocations(Engine& engine, std::size_t vocabulary) {
   return g_num_allocations - num_before;
 }
 
-EngineOptions engine_options(std::size_t vocabulary) {
+EngineOptions engine_options(std::size_t vocabulary, StepLoop loop) {
   EngineOptions options;
   options.scheduler = {.num_requests_max = 64,
                        .num_sequences_max = 6,
@@ -124,7 +124,8 @@ EngineOptions engine_options(std::size_t vocabulary) {
                                .found_blocks_max = 6,
                                .found_tokens_min = 8,
                                .requests_min = 2,
-                               .half_life = std::chrono::microseconds(100)}};
+                               .half_life = std::chrono::microseconds(100)},
+                       .loop = loop};
   options.vocabulary = vocabulary;
   options.context_tokens = 100;
   return options;
@@ -138,10 +139,12 @@ TEST(EngineAlloc, CounterCounts) {
   EXPECT_EQ(g_num_allocations - before, 1u);
 }
 
-TEST(EngineAlloc, StepsOfTheSchedulerAllocateNothing) {
+class EngineAllocLoop : public ::testing::TestWithParam<StepLoop> {};
+
+TEST_P(EngineAllocLoop, StepsOfTheSchedulerAllocateNothing) {
   constexpr std::size_t kVocabulary = 50;
   constexpr std::uint32_t kBlocks = 40;  // too few for six long sequences: preemption happens
-  const EngineOptions options = engine_options(kVocabulary);
+  const EngineOptions options = engine_options(kVocabulary, GetParam());
   const SystemClock clock;
   BlockPool pool(kBlocks);
   TruthRunner runner({.seed = 1,
@@ -152,11 +155,11 @@ TEST(EngineAlloc, StepsOfTheSchedulerAllocateNothing) {
   EXPECT_EQ(count_allocations(*engine, kVocabulary), 0u);
 }
 
-TEST(EngineAlloc, StepsOfARealDecoderAllocateNothing) {
+TEST_P(EngineAllocLoop, StepsOfARealDecoderAllocateNothing) {
   for (const char* family : {"llama3", "qwen3-moe"}) {
     auto model = MUST(TestModel::load(std::string(MILLRACE_GOLDEN) + "/models/" + family,
                                       {.num_threads = 1, .block_tokens = 4, .num_blocks = 40}));
-    const EngineOptions options = engine_options(model->spec().vocabulary);
+    const EngineOptions options = engine_options(model->spec().vocabulary, GetParam());
     const SystemClock clock;
     BlockPool pool(model->kv_cache().num_blocks());
     const auto runner = MUST(DecoderRunner::create(model->decoder(), model->context(),
@@ -165,6 +168,12 @@ TEST(EngineAlloc, StepsOfARealDecoderAllocateNothing) {
     EXPECT_EQ(count_allocations(*engine, options.vocabulary), 0u) << family;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Loops, EngineAllocLoop,
+                         ::testing::Values(StepLoop::kSerial, StepLoop::kOverlapped),
+                         [](const auto& loop) {
+                           return loop.param == StepLoop::kSerial ? "Serial" : "Overlapped";
+                         });
 
 }  // namespace
 }  // namespace millrace

@@ -92,6 +92,8 @@ std::vector<Request> draw_requests(std::uint64_t seed, std::size_t vocabulary) {
   return requests;
 }
 
+constexpr StepLoop kLoops[] = {StepLoop::kSerial, StepLoop::kOverlapped};
+
 class EngineOnDecoder : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EngineOnDecoder, BatchesChunksAndPreemptionChangeNoBit) {
@@ -103,14 +105,17 @@ TEST_P(EngineOnDecoder, BatchesChunksAndPreemptionChangeNoBit) {
     const std::vector<Request> requests = draw_requests(3, solo.model->spec().vocabulary);
     std::vector<Answer> expected;
     for (const Request& request : requests) expected.push_back(solo.answer({request}).front());
-    for (const std::size_t chunk_tokens : {3u, 16u}) {
+    for (const auto& [chunk_tokens, loop] :
+         {std::pair(std::size_t{3}, kLoops[0]), std::pair(std::size_t{16}, kLoops[0]),
+          std::pair(std::size_t{3}, kLoops[1]), std::pair(std::size_t{16}, kLoops[1])}) {
       // Together, cut small, in a pool that is too small for all, other blocks, more threads.
       Bench crowd(GetParam(),
                   {.num_threads = 2, .kv_dtype = kv_dtype, .block_tokens = 8, .num_blocks = 10},
                   {.num_sequences_max = 5,
                    .step_tokens_max = 20,
                    .chunk_tokens_max = chunk_tokens,
-                   .block_tokens = 8});
+                   .block_tokens = 8,
+                   .loop = loop});
       const std::vector<Answer> found = crowd.answer(requests);
       num_preemptions += crowd.num_preemptions;
       for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -135,10 +140,14 @@ TEST_P(EngineOnDecoder, ReusedPrefixesChangeNoBit) {
               .chunk_tokens_max = 128,
               .prefix_reuse = PrefixReuse::kOff});
   // The first pool keeps everything, the second evicts and preempts.
-  for (const std::uint32_t num_blocks : {200u, 18u}) {
-    Bench crowd(
-        GetParam(), {.num_threads = 2, .block_tokens = 8, .num_blocks = num_blocks},
-        {.num_sequences_max = 4, .step_tokens_max = 40, .chunk_tokens_max = 11, .block_tokens = 8});
+  for (const auto& [num_blocks, loop] : {std::pair(200u, kLoops[0]), std::pair(18u, kLoops[0]),
+                                         std::pair(200u, kLoops[1]), std::pair(18u, kLoops[1])}) {
+    Bench crowd(GetParam(), {.num_threads = 2, .block_tokens = 8, .num_blocks = num_blocks},
+                {.num_sequences_max = 4,
+                 .step_tokens_max = 40,
+                 .chunk_tokens_max = 11,
+                 .block_tokens = 8,
+                 .loop = loop});
     std::vector<Request> talks = draw_requests(5, solo.model->spec().vocabulary);
     talks.resize(kTalks);
     talks[1].prompt = talks[0].prompt;
@@ -165,12 +174,18 @@ TEST_P(EngineOnDecoder, ReusedPrefixesChangeNoBit) {
 // its last block copied.
 TEST_P(EngineOnDecoder, ChoicesShareTheirPromptAndChangeNoBit) {
   constexpr std::size_t kChoices = 3;
-  for (const DType kv_dtype : {DType::kF16, DType::kI8}) {
+  for (const auto& [kv_dtype, loop] :
+       {std::pair(DType::kF16, kLoops[0]), std::pair(DType::kI8, kLoops[0]),
+        std::pair(DType::kF16, kLoops[1]), std::pair(DType::kI8, kLoops[1])}) {
     Bench solo(GetParam(), {.num_threads = 1, .kv_dtype = kv_dtype},
                {.num_sequences_max = 1, .prefix_reuse = PrefixReuse::kOff});
-    Bench crowd(
-        GetParam(), {.num_threads = 1, .kv_dtype = kv_dtype, .block_tokens = 8, .num_blocks = 30},
-        {.num_sequences_max = 6, .step_tokens_max = 40, .chunk_tokens_max = 11, .block_tokens = 8});
+    Bench crowd(GetParam(),
+                {.num_threads = 1, .kv_dtype = kv_dtype, .block_tokens = 8, .num_blocks = 30},
+                {.num_sequences_max = 6,
+                 .step_tokens_max = 40,
+                 .chunk_tokens_max = 11,
+                 .block_tokens = 8,
+                 .loop = loop});
     std::vector<Request> requests = draw_requests(9, solo.model->spec().vocabulary);
     requests.resize(3);
     const std::vector<Answer> found = crowd.answer(requests, kChoices);
@@ -220,26 +235,53 @@ class RisingTokens final : public LogitConstraint {
   std::vector<TokenId> before_;
 };
 
-TEST(LogitConstraint, EverySequenceFollowsItsOwnState) {
-  Bench bench("llama3", {.num_threads = 2, .block_tokens = 8, .num_blocks = 12},
-              {.num_sequences_max = 4, .step_tokens_max = 20, .block_tokens = 8});
-  std::vector<Request> requests = draw_requests(4, bench.model->spec().vocabulary);
+std::vector<Request> rising_requests(std::size_t vocabulary) {
+  std::vector<Request> requests = draw_requests(4, vocabulary);
   for (Request& request : requests) {
     request.constraint = std::make_shared<const RisingTokens>();
     request.sampling.logit_bias = {{0, 100.0f}};  // which the grammar forbids
     request.stop_ids.clear();
     request.max_tokens = 20;
   }
-  for (const Answer& answer : bench.answer(requests, 2)) {
-    EXPECT_EQ(answer.tokens.size(), 20u);
-    TokenId last = 0;
-    for (const TokenId token : answer.tokens) {
-      EXPECT_GT(token, last);
-      EXPECT_LE(token, last + 4);
-      last = token;
+  return requests;
+}
+
+TEST(LogitConstraint, EverySequenceFollowsItsOwnState) {
+  for (const StepLoop loop : kLoops) {
+    Bench bench("llama3", {.num_threads = 2, .block_tokens = 8, .num_blocks = 12},
+                {.num_sequences_max = 4, .step_tokens_max = 20, .block_tokens = 8, .loop = loop});
+    const auto requests = rising_requests(bench.model->spec().vocabulary);
+    for (const Answer& answer : bench.answer(requests, 2)) {
+      EXPECT_EQ(answer.tokens.size(), 20u);
+      TokenId last = 0;
+      for (const TokenId token : answer.tokens) {
+        EXPECT_GT(token, last);
+        EXPECT_LE(token, last + 4);
+        last = token;
+      }
     }
+    EXPECT_GT(bench.num_preemptions, 0u);  // which does not touch a sequence's state
   }
-  EXPECT_GT(bench.num_preemptions, 0u);  // which does not touch a sequence's state
+}
+
+// Those with a grammar wait for each token, the others do not; nobody's answer changes.
+TEST(StepLoops, GiveTheSameAnswersBitForBit) {
+  std::vector<std::vector<Answer>> answers;
+  for (const StepLoop loop : kLoops) {
+    Bench bench("llama3", {.num_threads = 2, .block_tokens = 8, .num_blocks = 40},
+                {.num_sequences_max = 8, .step_tokens_max = 30, .block_tokens = 8, .loop = loop});
+    std::vector<Request> requests = draw_requests(11, bench.model->spec().vocabulary);
+    for (Request& request : rising_requests(bench.model->spec().vocabulary)) {
+      requests.push_back(std::move(request));
+    }
+    answers.push_back(bench.answer(requests));
+  }
+  for (std::size_t i = 0; i < answers[0].size(); ++i) {
+    EXPECT_EQ(answers[0][i].tokens, answers[1][i].tokens) << "request " << i;
+    EXPECT_EQ(answers[0][i].logprobs, answers[1][i].logprobs) << "request " << i;
+    EXPECT_EQ(answers[0][i].finish->reason, answers[1][i].finish->reason) << "request " << i;
+    EXPECT_EQ(answers[0][i].finish->num_generated, answers[1][i].finish->num_generated);
+  }
 }
 
 TEST(DecoderRunner, RefusesADecoderThatIsPlannedTooSmall) {

@@ -184,8 +184,8 @@ class Story {
       for (SampledToken& sample : result.samples) sample.outcome = SampleOutcome::kToken;
       scheduler_->apply(result);
     }
-    for (const auto& sequence : scheduler_->events().finished) {
-      const std::string name = name_of(sequence.get());
+    for (const Sequence* sequence : scheduler_->events().finished) {
+      const std::string name = name_of(sequence);
       if (std::erase(told_, name) > 0) continue;
       emit("end", name + " " + std::string(finish_reason_name(sequence->finish->reason)));
     }

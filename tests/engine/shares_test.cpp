@@ -34,7 +34,7 @@ class Machine {
   }
   // So many wait at least.
   void keep_backlogged(ClassId id, Lengths lengths) {
-    while (scheduler_.class_status(id).num_waiting < 8) submit(id, lengths);
+    while (scheduler_.class_stats(id).num_waiting < 8) submit(id, lengths);
   }
 
   void step() {
@@ -53,7 +53,7 @@ class Machine {
   }
 
   const Scheduler& scheduler() const { return scheduler_; }
-  std::uint64_t work(ClassId id) const { return scheduler_.class_status(id).work_done; }
+  std::uint64_t work(ClassId id) const { return scheduler_.class_stats(id).work_done; }
   double seconds_of_last_step() const { return seconds(last_step_); }
 
  private:
@@ -136,16 +136,16 @@ TEST(Lending, AClassThatComesBackHasItsQuotaWithinTheStatedSteps) {
     machine.keep_backlogged(kBackground, {100, 2000});
     machine.step();
   }
-  ASSERT_EQ(machine.scheduler().class_status(kBackground).num_running, 32u);
+  ASSERT_EQ(machine.scheduler().class_stats(kBackground).num_running, 32u);
   for (int i = 0; i < 40; ++i) machine.submit(kInteractive, {20, 2000});
   for (std::size_t i = 0; i < options.reclaim_steps + 1; ++i) machine.step();
-  EXPECT_GE(machine.scheduler().class_status(kInteractive).num_running, 1u);
+  EXPECT_GE(machine.scheduler().class_stats(kInteractive).num_running, 1u);
   for (std::size_t i = 1; i < kQuota * options.reclaim_steps; ++i) {
     machine.keep_backlogged(kBackground, {100, 2000});
     machine.step();
   }
-  EXPECT_GE(machine.scheduler().class_status(kInteractive).num_running, kQuota);
-  EXPECT_GT(machine.scheduler().class_status(kInteractive).counts.num_reclaims, 0u);
+  EXPECT_GE(machine.scheduler().class_stats(kInteractive).num_running, kQuota);
+  EXPECT_GT(machine.scheduler().class_stats(kInteractive).counts.num_reclaims, 0u);
 }
 
 TEST(Controller, MovesSharesToTheClassThatIsLateAndBackAgain) {
@@ -154,7 +154,7 @@ TEST(Controller, MovesSharesToTheClassThatIsLateAndBackAgain) {
   options.classes[1].share = 0.5;
   options.controller = ShareControllerOptions{};
   Machine machine(options, 4000);
-  const auto part = [&] { return machine.scheduler().class_status(kInteractive).share_part; };
+  const auto part = [&] { return machine.scheduler().class_stats(kInteractive).share_part; };
   // More interactive work than the machine does beside the other; background is never late by its
   // target of half a minute.
   for (int i = 0; i < 3000; ++i) {
@@ -192,11 +192,11 @@ TEST(TokenTarget, StepsStayWithinItWhilePromptsStreamIn) {
   };
   run(300);  // It learns.
   const std::uint64_t prompts_before =
-      machine.scheduler().class_status(kBackground).counts.num_prompt_tokens;
+      machine.scheduler().class_stats(kBackground).counts.num_prompt_tokens;
   // The model's mean error is 1 %, twice that is kept as a margin.
   EXPECT_LE(run(1000), 20);
   // Without decodes a step of 20 ms would compute some 600 tokens.
-  EXPECT_GT(machine.scheduler().class_status(kBackground).counts.num_prompt_tokens, prompts_before);
+  EXPECT_GT(machine.scheduler().class_stats(kBackground).counts.num_prompt_tokens, prompts_before);
   EXPECT_LT(machine.scheduler().cost_model().relative_error(), 0.05);
 }
 
@@ -210,7 +210,7 @@ TEST(TokenTarget, OneThatDecodesAloneMissDoesNotStarvePrompts) {
     machine.keep_backlogged(kBackground, {2000, 10});
     machine.step();
   }
-  const ClassStatus background = machine.scheduler().class_status(kBackground);
+  const ClassStats background = machine.scheduler().class_stats(kBackground);
   // Both classes together would get 16 tokens (prompt_tokens_min) in each step otherwise.
   EXPECT_GT(background.counts.num_prompt_tokens, 2000u * 20);
   EXPECT_LT(machine.seconds_of_last_step(), 0.013);

@@ -332,6 +332,7 @@ std::vector<CaseRow> all_cases() {
   add_row_cases(rows);
   add_attention_cases(rows);
   add_expert_cases(rows);
+  add_lora_cases(rows);
   return rows;
 }
 

@@ -65,6 +65,7 @@ void add_matmul_cases(std::vector<CaseRow>& rows);
 void add_row_cases(std::vector<CaseRow>& rows);
 void add_attention_cases(std::vector<CaseRow>& rows);
 void add_expert_cases(std::vector<CaseRow>& rows);
+void add_lora_cases(std::vector<CaseRow>& rows);
 
 // A float matrix whose rows are followed by a few guard elements that no kernel may touch.
 class GuardedRows {

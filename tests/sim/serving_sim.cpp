@@ -23,6 +23,8 @@ struct World {
   std::size_t num_requests = 0;
   double arrival_chance = 0;
   double failure_chance = 0;
+  bool has_poison = false;
+  double constraint_chance = 0;
   double deadline_chance = 0;
   double step_seconds = 0;
   double reuse_chance = 0;  // that a prompt begins like one before it
@@ -51,9 +53,10 @@ std::vector<ServiceClass> draw_classes(Random& random, std::uint32_t num_blocks)
   return classes;
 }
 
-World draw_world(Random& random) {
+World draw_world(Random& random, StepLoop loop) {
   World world;
   SchedulerOptions& scheduler = world.engine.scheduler;
+  scheduler.loop = loop;
   scheduler.block_tokens = std::size_t{1} << random.below(5);
   scheduler.num_requests_max = random.between(random.chance(0.3) ? 1 : 10, 40);
   scheduler.num_sequences_max = random.between(1, 8);
@@ -80,6 +83,8 @@ World draw_world(Random& random) {
   world.num_requests = random.between(1, 40);
   world.arrival_chance = random.chance(0.3) ? 1.0 : 0.02 + random.uniform() * 0.5;
   world.failure_chance = random.chance(0.3) ? 0.05 : 0.0;
+  world.has_poison = random.chance(0.3);
+  world.constraint_chance = random.chance(0.3) ? random.uniform() : 0.0;
   world.deadline_chance = random.chance(0.3) ? 0.3 : 0.0;
   world.reuse_chance = random.chance(0.7) ? 0.8 : 0.0;
   // Most requests fit the context and the pool, some do not; short prompts with long answers are
@@ -111,13 +116,14 @@ class Simulation {
       : options_(options),
         random_(options.seed),
         hot_random_(mix64(options.seed + 1)),
-        world_(draw_world(random_)),
+        world_(draw_world(random_, options.loop)),
         pool_(world_.num_blocks),
         runner_({.seed = options.seed,
                  .num_blocks = world_.num_blocks,
                  .block_tokens = world_.engine.scheduler.block_tokens,
                  .vocabulary = world_.engine.vocabulary,
                  .failure_chance = world_.failure_chance,
+                 .has_poison = world_.has_poison,
                  .step_seconds = world_.step_seconds,
                  .fault = options.fault,
                  .pool = &pool_,
@@ -198,6 +204,9 @@ Request Simulation::draw_request() {
   if (random_.chance(0.3)) {
     request.sampling.top_logprobs = static_cast<std::uint32_t>(
         random_.below(std::min(kTopLogprobsMax, world_.engine.vocabulary)));
+  }
+  if (random_.chance(world_.constraint_chance)) {
+    request.constraint = std::make_shared<CountingConstraint>();
   }
   if (random_.chance(world_.deadline_chance)) {
     request.deadline = clock_.now() + std::chrono::milliseconds(random_.below(300));
@@ -290,7 +299,9 @@ void Simulation::add_client(const Request& request, TokenStream stream, std::siz
                  : habit < 8 ? ClientHabit::kDrops
                              : ClientHabit::kCancels;
   client.leaves_at_step = report_.num_steps + random_.below(40);
-  client.solo = solo_run(client.request, options_.seed, world_.engine.vocabulary);
+  client.solo = solo_run(client.request, {.seed = options_.seed,
+                                          .vocabulary = world_.engine.vocabulary,
+                                          .has_poison = world_.has_poison});
   note_order(client);
   clients_.push_back(std::move(client));
 }
@@ -368,7 +379,7 @@ void Simulation::finish() {
   if (pool_.num_used() != index.num_idle() + index.num_pinned()) fail("blocks are left over");
   if (index.num_pinned() > world_.engine.scheduler.hot.pinned_blocks_max) fail("too many pins");
   for (std::uint32_t i = 0; i < world_.engine.scheduler.classes.size(); ++i) {
-    const ClassStatus status = engine_->scheduler().class_status(ClassId{i});
+    const ClassStats status = engine_->scheduler().class_stats(ClassId{i});
     if (engine_->admission().num_tokens(ClassId{i}) != 0) fail("tokens are left in the queue");
     if (engine_->admission().num_requests(ClassId{i}) != 0) fail("somebody is left in the queue");
     report_.num_reclaims += status.counts.num_reclaims;
@@ -389,8 +400,10 @@ void Simulation::finish() {
         fail("a request failed although nothing did");
       }
       ++report_.num_ends[static_cast<std::size_t>(end->reason)];
+      if (end->reason == FinishReason::kError && client.solo.is_poisoned) ++report_.num_poisoned;
     }
   }
+  report_.num_failed_steps = engine_->stats().num_failed_steps;
   report_.num_slots_checked = runner_.num_slots_checked();
   report_.num_copies = runner_.num_copies();
 }

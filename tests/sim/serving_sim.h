@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/scheduler_options.h"
 #include "sim/truth_runner.h"
 
 namespace millrace {
@@ -14,6 +15,7 @@ struct SimOptions {
   std::uint64_t seed = 0;
   SimFault fault = SimFault::kNone;
   InvariantChecks invariant_checks = InvariantChecks::kOn;
+  StepLoop loop = StepLoop::kSerial;
 };
 
 struct SimReport {
@@ -27,6 +29,8 @@ struct SimReport {
   std::uint64_t num_asked_pins = 0;  // most at a time
   std::uint64_t num_found_pins = 0;
   std::uint64_t num_slots_checked = 0;
+  std::uint64_t num_failed_steps = 0;
+  std::uint64_t num_poisoned = 0;  // requests that ended where a step with them fails
   std::uint64_t num_ends[5] = {};  // by FinishReason; streams that were dropped are not counted
   std::string failure;             // empty when all is well
 };

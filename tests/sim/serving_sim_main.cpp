@@ -1,7 +1,8 @@
 // Runs simulations by seed and prints what they did; a failure prints its seed and trace.
 //
 //   serving_sim --seed=N [--seeds=COUNT]
-//   [--fault=lost-reference|leak|wrong-slot|skipped-write|stale-prefix]
+//   [--fault=lost-reference|leak|wrong-slot|skipped-write|stale-prefix|early-release|stale-result]
+//   [--loop=serial|overlapped]
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -39,6 +40,8 @@ SimFault fault_of(std::string_view name) {
   if (name == "wrong-slot") return SimFault::kWrongSlot;
   if (name == "skipped-write") return SimFault::kSkippedWrite;
   if (name == "stale-prefix") return SimFault::kStalePrefix;
+  if (name == "early-release") return SimFault::kEarlyRelease;
+  if (name == "stale-result") return SimFault::kStaleResult;
   return SimFault::kNone;
 }
 
@@ -49,6 +52,9 @@ int run(int argc, char** argv) {
     if (const auto value = flag_value(argv[i], "--seed=")) options.seed = number(*value);
     if (const auto value = flag_value(argv[i], "--seeds=")) num_seeds = number(*value);
     if (const auto value = flag_value(argv[i], "--fault=")) options.fault = fault_of(*value);
+    if (const auto value = flag_value(argv[i], "--loop=")) {
+      options.loop = *value == "overlapped" ? StepLoop::kOverlapped : StepLoop::kSerial;
+    }
   }
   std::signal(SIGABRT, on_abort);
   SimReport sum;
@@ -67,13 +73,14 @@ int run(int argc, char** argv) {
     sum.num_copies += report.num_copies;
     sum.num_cached_tokens += report.num_cached_tokens;
     sum.num_slots_checked += report.num_slots_checked;
+    sum.num_failed_steps += report.num_failed_steps;
+    sum.num_poisoned += report.num_poisoned;
     for (int end = 0; end < 5; ++end) sum.num_ends[end] += report.num_ends[end];
   }
   std::printf(
       "%llu seeds: %llu steps, %llu requests (%llu stop, %llu length, %llu cancelled, %llu "
       "deadline, %llu error), %llu refused, %llu preemptions, %llu reclaims, %llu copies, %llu "
-      "cached tokens, "
-      "%llu slots checked\n",
+      "cached tokens, %llu failed steps, %llu poisoned, %llu slots checked\n",
       static_cast<unsigned long long>(num_seeds), static_cast<unsigned long long>(sum.num_steps),
       static_cast<unsigned long long>(sum.num_requests),
       static_cast<unsigned long long>(sum.num_ends[0]),
@@ -86,6 +93,8 @@ int run(int argc, char** argv) {
       static_cast<unsigned long long>(sum.num_reclaims),
       static_cast<unsigned long long>(sum.num_copies),
       static_cast<unsigned long long>(sum.num_cached_tokens),
+      static_cast<unsigned long long>(sum.num_failed_steps),
+      static_cast<unsigned long long>(sum.num_poisoned),
       static_cast<unsigned long long>(sum.num_slots_checked));
   return EXIT_SUCCESS;
 }

@@ -10,11 +10,13 @@
 namespace millrace {
 namespace {
 
-TEST(ServingSim, EveryPromiseHoldsOverManySeeds) {
+class ServingSim : public ::testing::TestWithParam<StepLoop> {};
+
+TEST_P(ServingSim, EveryPromiseHoldsOverManySeeds) {
   SimReport sum;
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     std::fflush(nullptr);
-    const SimReport report = run_simulation({.seed = seed});
+    const SimReport report = run_simulation({.seed = seed, .loop = GetParam()});
     if (!report.failure.empty()) print_sim_trace();
     ASSERT_EQ(report.failure, "") << "replay with: serving_sim --seed=" << seed;
     sum.num_requests += report.num_requests;
@@ -25,6 +27,8 @@ TEST(ServingSim, EveryPromiseHoldsOverManySeeds) {
     sum.num_cached_tokens += report.num_cached_tokens;
     sum.num_asked_pins += report.num_asked_pins;
     sum.num_found_pins += report.num_found_pins;
+    sum.num_failed_steps += report.num_failed_steps;
+    sum.num_poisoned += report.num_poisoned;
     for (int end = 0; end < 5; ++end) sum.num_ends[end] += report.num_ends[end];
   }
   // The seeds reach what they are there for.
@@ -36,18 +40,26 @@ TEST(ServingSim, EveryPromiseHoldsOverManySeeds) {
   EXPECT_GT(sum.num_cached_tokens, 1000u);
   EXPECT_GT(sum.num_asked_pins, 50u);
   EXPECT_GT(sum.num_found_pins, 20u);
+  EXPECT_GT(sum.num_failed_steps, 200u);
+  EXPECT_GT(sum.num_poisoned, 20u);
   for (const std::uint64_t num_ends : sum.num_ends) EXPECT_GT(num_ends, 20u);
 }
 
-TEST(ServingSim, SameSeedGivesTheSameLife) {
+TEST_P(ServingSim, SameSeedGivesTheSameLife) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    const SimReport first = run_simulation({.seed = seed});
-    const SimReport second = run_simulation({.seed = seed});
+    const SimReport first = run_simulation({.seed = seed, .loop = GetParam()});
+    const SimReport second = run_simulation({.seed = seed, .loop = GetParam()});
     EXPECT_EQ(first.num_steps, second.num_steps);
     EXPECT_EQ(first.num_slots_checked, second.num_slots_checked);
     EXPECT_EQ(first.num_preemptions, second.num_preemptions);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Loops, ServingSim,
+                         ::testing::Values(StepLoop::kSerial, StepLoop::kOverlapped),
+                         [](const auto& loop) {
+                           return loop.param == StepLoop::kSerial ? "Serial" : "Overlapped";
+                         });
 
 // A broken promise may end the process, so each seed has one of its own.
 bool is_caught(const SimOptions& options) {
@@ -64,6 +76,7 @@ bool is_caught(const SimOptions& options) {
 struct FaultCase {
   const char* name;
   SimFault fault;
+  StepLoop loop;
   // Of 100 seeds at least, with and without check_invariants; a leak is seen by counting alone.
   int num_caught_min;
   int num_caught_by_slots_min;
@@ -78,8 +91,11 @@ TEST_P(PlantedFault, IsCaught) {
     int num_caught = 0;
     std::uint64_t first = 0;
     for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-      if (!is_caught({.seed = seed, .fault = GetParam().fault, .invariant_checks = checks}))
-        continue;
+      const SimOptions options{.seed = seed,
+                               .fault = GetParam().fault,
+                               .invariant_checks = checks,
+                               .loop = GetParam().loop};
+      if (!is_caught(options)) continue;
       if (num_caught++ == 0) first = seed;
     }
     std::printf("%s, check_invariants %s: %d of %d seeds, first %d\n", GetParam().name,
@@ -91,11 +107,19 @@ TEST_P(PlantedFault, IsCaught) {
 
 INSTANTIATE_TEST_SUITE_P(
     Serving, PlantedFault,
-    ::testing::Values(FaultCase{"LostReference", SimFault::kLostReference, 60, 60},
-                      FaultCase{"Leak", SimFault::kLeak, 60, 60},
-                      FaultCase{"WrongSlot", SimFault::kWrongSlot, 60, 60},
-                      FaultCase{"SkippedWrite", SimFault::kSkippedWrite, 60, 60},
-                      FaultCase{"StalePrefix", SimFault::kStalePrefix, 20, 20}),
+    ::testing::Values(
+        FaultCase{"LostReference", SimFault::kLostReference, StepLoop::kSerial, 60, 60},
+        FaultCase{"Leak", SimFault::kLeak, StepLoop::kSerial, 60, 60},
+        FaultCase{"WrongSlot", SimFault::kWrongSlot, StepLoop::kSerial, 60, 60},
+        FaultCase{"SkippedWrite", SimFault::kSkippedWrite, StepLoop::kSerial, 60, 60},
+        FaultCase{"StalePrefix", SimFault::kStalePrefix, StepLoop::kSerial, 20, 20},
+        FaultCase{"LostReferenceOverlapped", SimFault::kLostReference, StepLoop::kOverlapped, 60,
+                  60},
+        FaultCase{"LeakOverlapped", SimFault::kLeak, StepLoop::kOverlapped, 60, 60},
+        FaultCase{"WrongSlotOverlapped", SimFault::kWrongSlot, StepLoop::kOverlapped, 60, 60},
+        FaultCase{"StalePrefixOverlapped", SimFault::kStalePrefix, StepLoop::kOverlapped, 20, 20},
+        FaultCase{"EarlyRelease", SimFault::kEarlyRelease, StepLoop::kOverlapped, 60, 60},
+        FaultCase{"StaleResult", SimFault::kStaleResult, StepLoop::kOverlapped, 60, 60}),
     [](const auto& fault) { return std::string(fault.param.name); });
 
 }  // namespace

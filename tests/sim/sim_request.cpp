@@ -8,15 +8,16 @@
 
 namespace millrace {
 
-SoloRun solo_run(const Request& request, std::uint64_t seed, std::size_t vocabulary) {
+SoloRun solo_run(const Request& request, const SimTruth& truth) {
   SoloRun run;
   for (std::size_t i = 0; i < *request.max_tokens; ++i) {
     const std::size_t position = request.prompt.size() + i;
-    if (is_bad_position(seed, request.id, position)) {
+    run.is_poisoned = truth.has_poison && is_poison_position(truth.seed, request.id, position);
+    if (run.is_poisoned || is_bad_position(truth.seed, request.id, position)) {
       run.reason = FinishReason::kError;
       return run;
     }
-    const TokenId token = true_token(seed, request.id, position, vocabulary);
+    const TokenId token = true_token(truth.seed, request.id, position, truth.vocabulary);
     if (std::count(request.stop_ids.begin(), request.stop_ids.end(), token) > 0) {
       run.reason = FinishReason::kStop;
       return run;

@@ -23,8 +23,16 @@ enum class ClientHabit : std::uint8_t {
 struct SoloRun {
   std::vector<TokenId> tokens;
   FinishReason reason = FinishReason::kLength;
+  bool is_poisoned = false;  // ends where a step with it fails
 };
-SoloRun solo_run(const Request& request, std::uint64_t seed, std::size_t vocabulary);
+
+// What every answer follows from.
+struct SimTruth {
+  std::uint64_t seed = 0;
+  std::size_t vocabulary = 0;
+  bool has_poison = false;
+};
+SoloRun solo_run(const Request& request, const SimTruth& truth);
 
 struct SimClient {
   Request request;  // with its id and max_tokens as the engine fills them in

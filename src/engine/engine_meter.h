@@ -1,0 +1,36 @@
+// Adds up what an engine does and shows it to other threads.
+#pragma once
+
+#include <mutex>
+#include <optional>
+
+#include "base/clock.h"
+#include "engine/engine_stats.h"
+#include "engine/scheduler.h"
+
+namespace millrace {
+
+// The engine thread writes, any thread reads. Allocates nothing.
+class EngineMeter {
+ public:
+  // Engine thread. There is work from here on, if there was none before.
+  void begin_turn(TimePoint now);
+  // A step of this shape took so long on the device.
+  void note_step(const StepShape& shape, Duration elapsed);
+  void note_failed_step() { ++stats_.num_failed_steps; }
+  void note_retry() { ++stats_.num_step_retries; }
+  HostSeconds& host() { return stats_.host; }
+  // Shows where the scheduler and its pool stand.
+  void end_turn(TimePoint now, const Scheduler& scheduler, const BlockPool& pool);
+
+  EngineStats read() const;
+
+ private:
+  EngineStats stats_;
+  std::optional<TimePoint> work_since_;  // while there is work: up to here it is counted
+
+  mutable std::mutex mutex_;  // Guards shown_.
+  EngineStats shown_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,68 @@
+// What an engine has done and how it stands: plain numbers that any thread may read.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/class_state.h"
+#include "engine/cost_model.h"
+#include "engine/service_class.h"
+
+namespace millrace {
+
+// How a class stands.
+struct ClassStats {
+  std::size_t num_waiting = 0;  // parked choices not counted
+  std::size_t num_running = 0;
+  std::size_t num_blocks = 0;  // in its sequences' tables; shared ones count in each
+  double share_part = 0;       // of all
+  std::uint64_t work_done = 0;
+  double start_tokens_per_second = 0;  // of prompts, while some wait; 0 when not known
+  ClassCounts counts;
+};
+
+// Seconds of the engine thread since the engine was made, by what it did.
+struct HostSeconds {
+  double plan = 0;   // inbox, cancellations, deciding, packing for the runner
+  double apply = 0;  // the step's tokens: append, publish, release
+  double emit = 0;   // tokens to their streams
+};
+
+// Counts rise from 0; what stands is as of the end of the last step.
+struct EngineStats {
+  std::uint64_t num_steps = 0;          // that ran
+  std::uint64_t num_tokens = 0;         // computed: rows that went through the model
+  std::uint64_t num_output_tokens = 0;  // generated and kept
+  std::uint64_t num_cached_tokens = 0;  // found in the prefix index instead of computed
+  std::uint64_t num_preemptions = 0;
+  std::uint64_t num_failed_steps = 0;  // that the runner gave an error for
+  std::uint64_t num_step_retries = 0;  // runs of parts of such steps
+  std::uint64_t num_breaches = 0;      // of the idle engine's own invariants
+
+  std::size_t num_live = 0;  // waiting, parked and running
+  std::size_t num_running = 0;
+  std::uint32_t num_blocks = 0;       // of the KV pool
+  std::uint32_t num_blocks_free = 0;  // in nobody's hands
+  std::uint32_t num_blocks_idle = 0;  // cached prefixes that no sequence holds
+  std::size_t num_classes = 0;
+  std::array<ClassStats, kClassesMax> classes{};  // the first num_classes
+
+  // What a step costs, as learned: seconds per step, token, sequence, token of the cache that is
+  // read, and pair that attention looks at.
+  CostModel::Coefficients cost_coefficients{};
+  double cost_error = 0;  // mean relative error of the last hundred steps or so
+
+  // In which a step ran on the device, and in which there was work; their ratio is how busy the
+  // device is kept.
+  double busy_seconds = 0;
+  double work_seconds = 0;
+  HostSeconds host;
+
+  // Held by sequences.
+  std::uint32_t num_blocks_held() const { return num_blocks - num_blocks_free - num_blocks_idle; }
+  // 1 when nothing ever waited for the host; 0 before the first step.
+  double busy_fraction() const { return work_seconds > 0 ? busy_seconds / work_seconds : 0; }
+};
+
+}  // namespace millrace
