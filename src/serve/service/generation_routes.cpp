@@ -1,0 +1,110 @@
+// Routes that generate: from a body to requests of the engine and a session.
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "base/random.h"
+#include "serve/service/server.h"
+
+namespace millrace {
+namespace {
+
+// Two independent hashes of the salt's text; equal texts share prefixes, others do not.
+PrefixSalt salt_of(const std::optional<std::string>& text) {
+  if (!text) return {};
+  PrefixSalt salt{.high = 1, .low = 2};
+  for (const char c : *text) {
+    const auto byte = static_cast<std::uint64_t>(static_cast<unsigned char>(c));
+    salt.high = mix64(salt.high + byte + 1);
+    salt.low = mix64(salt.low ^ (byte + 0x100));
+  }
+  return salt;
+}
+
+std::vector<TokenId> stops_of(const GenerationRequest& request, const ModelService& model) {
+  std::vector<TokenId> ids = request.stop_ids;
+  if (request.ignores_eos) return ids;
+  for (const TokenId id : model.facts().stop_ids) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  }
+  return ids;
+}
+
+}  // namespace
+
+void Server::chat(Call& call) {
+  generate(call, ApiDialect::kChat);
+}
+void Server::completions(Call& call) {
+  generate(call, ApiDialect::kCompletions);
+}
+void Server::responses(Call& call) {
+  generate(call, ApiDialect::kResponses);
+}
+void Server::messages(Call& call) {
+  generate(call, ApiDialect::kMessages);
+}
+
+void Server::generate(Call& call, ApiDialect dialect) {
+  const Status status = begin_generation(call, dialect);
+  if (!status.ok()) call.reply->error(api_error(status.error()));
+}
+
+Status Server::begin_generation(Call& call, ApiDialect dialect) {
+  const OrderedJson body = TRY(parse_body(call.request.body, options_.api));
+  const std::shared_ptr<const ModelService> model = TRY(model_for(requested_model(body), call));
+  GenerationRequest request = TRY(parse_generation(
+      dialect, body, {.limits = options_.api, .sampling = model->facts().sampling}));
+  std::vector<Request> requests = TRY(engine_requests(request, *model, *call.reply));
+  RequestRecord& record = call.reply->record();
+  record.user = request.user;
+  record.is_stream = request.is_stream;
+  record.class_name = options_.classes[requests.front().service_class.index].name;
+  AnswerIdentity identity;
+  identity.id = answer_number_text(options_.request_seed ^ num_requests_.fetch_add(1));
+  identity.unix_seconds = static_cast<std::int64_t>(std::time(nullptr));
+  identity.model = model->name();
+  std::make_shared<GenerationSession>(sessions_, call.reply, std::move(request), model,
+                                      std::move(identity))
+      ->start(std::move(requests));
+  return Ok{};
+}
+
+Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& request,
+                                                     const ModelService& model,
+                                                     const ServiceReply& reply) const {
+  Request common;
+  common.service_class = TRY(class_of(request, reply.record()));
+  common.sampling = request.sampling;
+  common.max_tokens = request.max_tokens ? request.max_tokens : model.facts().max_tokens;
+  common.min_tokens = request.min_tokens;
+  common.stop_ids = stops_of(request, model);
+  common.salt = salt_of(request.cache_salt);
+  const Duration time_max = options_.sessions.request_time_max;
+  common.deadline = reply.arrival() + std::min(request.timeout.value_or(time_max), time_max);
+  std::vector<std::vector<TokenId>> prompts = TRY(model.prompt_ids(request));
+  std::vector<Request> requests;
+  for (std::vector<TokenId>& ids : prompts) {
+    requests.push_back(common);
+    requests.back().prompt = std::move(ids);
+  }
+  return requests;
+}
+
+Result<ClassId> Server::class_of(const GenerationRequest& request,
+                                 const RequestRecord& record) const {
+  // What the key says holds, then what the request says.
+  const std::string wanted =
+      !record.class_name.empty() ? record.class_name : request.class_name.value_or("");
+  if (wanted.empty()) return ClassId{0};
+  for (std::size_t i = 0; i < options_.classes.size(); ++i) {
+    if (options_.classes[i].name == wanted) return ClassId{static_cast<std::uint32_t>(i)};
+  }
+  std::string names;
+  for (const ServiceClass& known : options_.classes) {
+    names += (names.empty() ? "" : ", ") + known.name;
+  }
+  return Error{ErrorCode::kInvalidArgument, "priority is " + wanted + ", expected one of " + names};
+}
+
+}  // namespace millrace

@@ -1,0 +1,188 @@
+// Submitting, pumping and ending.
+#include "serve/service/generation_session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace millrace {
+namespace {
+
+// What makes an end no answer.
+std::optional<Error> failure_of(const Finish& finish) {
+  if (finish.error) return finish.error;
+  if (finish.reason == FinishReason::kCancelled) {
+    return Error{ErrorCode::kUnavailable, "the server is shutting down"};
+  }
+  if (finish.reason == FinishReason::kDeadline && finish.num_generated == 0) {
+    return Error{ErrorCode::kDeadlineExceeded, "the request's time was up before its first token"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+GenerationSession::GenerationSession(SessionContext& context, ServiceReplyRef reply,
+                                     GenerationRequest request,
+                                     std::shared_ptr<const ModelService> model,
+                                     AnswerIdentity identity)
+    : context_(context),
+      reply_(std::move(reply)),
+      request_(std::move(request)),
+      model_(std::move(model)),
+      watch_(context.hub.next_watch()),
+      writer_(make_answer_writer(request_, std::move(identity))) {}
+
+void GenerationSession::start(std::vector<Request> requests) {
+  const std::shared_ptr<GenerationSession> self = shared_from_this();
+  const ClassId service_class = requests.front().service_class;
+  const Status status = submit(std::move(requests));
+  if (!status.ok()) {
+    ApiError error = api_error(status.error());
+    if (status.error().code == ErrorCode::kResourceExhausted) {
+      error.retry_after = std::chrono::ceil<std::chrono::seconds>(
+          context_.registry.retry_after(model_->name(), service_class));
+    }
+    return reply_->error(error);
+  }
+  HttpExchange& exchange = reply_->exchange();
+  exchange.on_drained(context_.limits.stream_buffer_bytes_max / 2, [weak = weak_from_this()] {
+    const auto session = weak.lock();
+    if (session != nullptr) session->context_.hub.notify(session->watch_);
+  });
+  context_.hub.add(watch_, self);
+  exchange.on_gone([weak = weak_from_this()] {
+    const auto session = weak.lock();
+    if (session != nullptr) session->cancel();
+  });
+}
+
+// All or none: streams of a request that is refused are dropped, which cancels them.
+Status GenerationSession::submit(std::vector<Request> requests) {
+  std::optional<StopMatcher> matcher;
+  if (!request_.stops.empty()) matcher = TRY(StopMatcher::create(request_.stops));
+  std::vector<Choice> choices;
+  for (Request& request : requests) {
+    request.watch = watch_;
+    std::vector<TokenStream> streams =
+        TRY(context_.registry.submit(model_->name(), std::move(request), request_.num_choices));
+    for (TokenStream& stream : streams) {
+      choices.push_back({.stream = std::move(stream),
+                         .text = ChoiceText(choices.size(), request_, *model_, matcher)});
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  choices_ = std::move(choices);
+  return Ok{};
+}
+
+void GenerationSession::cancel() {
+  {
+    const std::lock_guard lock(mutex_);
+    for (Choice& choice : choices_) choice.stream.cancel();
+  }
+  context_.hub.notify(watch_);
+}
+
+bool GenerationSession::pump() {
+  if (reply_->is_gone()) {
+    cancel();
+    return true;
+  }
+  const bool is_full = request_.is_stream && reply_->exchange().num_unsent_bytes() >
+                                                 context_.limits.stream_buffer_bytes_max;
+  if (is_full) return false;  // on_drained brings us back.
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    pump_choice(i);
+    const std::optional<Finish>& finish = choices_[i].finish;
+    if (finish && finish->error) return fail_choice(*finish->error);
+  }
+  write_events();
+  const bool is_over = std::all_of(choices_.begin(), choices_.end(), [](const Choice& choice) {
+    return choice.has_ended && choice.finish.has_value();
+  });
+  if (is_over) finish();
+  if (request_.is_stream && !out_.empty()) {
+    reply_->write(out_);
+    out_.clear();
+  }
+  if (is_over && request_.is_stream) reply_->end_stream();
+  return is_over;
+}
+
+void GenerationSession::pump_choice(std::size_t index) {
+  Choice& choice = choices_[index];
+  if (choice.finish) return;
+  while (const std::optional<GeneratedToken> token = choice.stream.try_pop()) {
+    if (choice.has_ended) continue;  // What came after a stop string.
+    if (!reply_->record().first_token) reply_->note_first_token();
+    ++choice.num_taken;
+    choice.has_ended = choice.text.push(*token, events_);
+    if (choice.has_ended) choice.stream.cancel();
+  }
+  const std::optional<Finish> finish = choice.stream.finished();
+  if (!finish) return;
+  choice.finish = finish;
+  if (choice.has_ended) return;
+  choice.finish->error = failure_of(*finish);
+  if (!choice.finish->error) end_choice(choice, *finish);
+}
+
+void GenerationSession::end_choice(Choice& choice, const Finish& finish) {
+  choice.num_taken = finish.num_generated;
+  choice.text.finish(finish, events_);
+  choice.has_ended = true;
+}
+
+// A choice that failed fails the request: what the others have so far is no answer.
+bool GenerationSession::fail_choice(const Error& error) {
+  write_events();
+  const ApiError told = api_error(error);
+  if (!has_begun_ || !request_.is_stream) {
+    reply_->error(told);
+    return true;
+  }
+  writer_->fail(told, out_);
+  reply_->record().error = told.message;
+  reply_->write(out_);
+  reply_->end_stream();
+  return true;
+}
+
+void GenerationSession::begin_stream() {
+  has_begun_ = true;
+  if (request_.is_stream) reply_->open_stream(answer_content_type(request_));
+  writer_->begin(out_);
+}
+
+void GenerationSession::write_events() {
+  if (events_.empty()) return;
+  if (!has_begun_) begin_stream();
+  for (const AnswerEvent& event : events_) writer_->write(event, out_);
+  events_.clear();
+}
+
+void GenerationSession::finish() {
+  const Usage total = usage();
+  writer_->finish(total, out_);
+  RequestRecord& record = reply_->record();
+  record.num_prompt_tokens = total.num_prompt;
+  record.num_cached_tokens = total.num_cached;
+  record.num_completion_tokens = total.num_completion;
+  record.num_choices = choices_.size();
+  record.finish = std::string(finish_reason_name(choices_.front().finish->reason));
+  if (!request_.is_stream) reply_->send({.body = std::move(out_)});
+}
+
+Usage GenerationSession::usage() const {
+  Usage usage;
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    const Finish& finish = *choices_[i].finish;
+    usage.num_completion += choices_[i].num_taken;
+    if (i % request_.num_choices != 0) continue;  // The prompt counts once.
+    usage.num_prompt += finish.num_prompt;
+    usage.num_cached += finish.num_cached;
+  }
+  return usage;
+}
+
+}  // namespace millrace

@@ -1,0 +1,86 @@
+// One request that generates: submitted to the engine, its tokens written to its client as they
+// come.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/model_registry.h"
+#include "serve/api/answer.h"
+#include "serve/service/answer_hub.h"
+#include "serve/service/choice_text.h"
+#include "serve/service/model_service.h"
+#include "serve/service/service_reply.h"
+
+namespace millrace {
+
+struct SessionLimits {
+  Duration request_time_max = std::chrono::minutes(10);
+  // Text of a stream that its client has not taken; past it, tokens wait as ids in the engine's
+  // stream, which has room for all that the request may generate.
+  std::size_t stream_buffer_bytes_max = std::size_t{1} << 20;
+};
+
+// What all sessions share; outlives them.
+struct SessionContext {
+  ModelRegistry& registry;
+  AnswerHub& hub;
+  SessionLimits limits;
+};
+
+// Begun on the host pool, pumped on the hub's thread, cancelled from any. Shared by the hub, and by
+// the callbacks that tell it of its client.
+//
+//   host pool     start(): ids ─► requests ─► submit
+//   hub           pump():  tokens ─► events ─► bytes, whenever the engine or the socket has news
+//   io thread     cancel(): the client has gone
+class GenerationSession final : public AnswerTask,
+                                public std::enable_shared_from_this<GenerationSession> {
+ public:
+  GenerationSession(SessionContext& context, ServiceReplyRef reply, GenerationRequest request,
+                    std::shared_ptr<const ModelService> model, AnswerIdentity identity);
+
+  // Submits everything, or answers with what is wrong. `requests` has one for each prompt.
+  void start(std::vector<Request> requests);
+  bool pump() override;
+  void cancel();
+
+ private:
+  struct Choice {
+    TokenStream stream;
+    ChoiceText text;
+    bool has_ended = false;             // its ChoiceFinished was written
+    std::optional<Finish> finish = {};  // as the engine says it
+    std::size_t num_taken = 0;
+  };
+
+  Status submit(std::vector<Request> requests);
+  void begin_stream();
+  void pump_choice(std::size_t index);
+  void end_choice(Choice& choice, const Finish& finish);
+  bool fail_choice(const Error& error);
+  void write_events();
+  void finish();
+  Usage usage() const;
+
+  SessionContext& context_;
+  const ServiceReplyRef reply_;  // shared with the steps that led here
+  const GenerationRequest request_;
+  const std::shared_ptr<const ModelService> model_;  // shared with the directory
+  const std::uint64_t watch_;
+  const std::unique_ptr<AnswerWriter> writer_;
+
+  std::mutex mutex_;  // Guards choices_ until all is submitted; then their number stays.
+  std::vector<Choice> choices_;
+
+  bool has_begun_ = false;  // The hub's thread, like what follows.
+  std::vector<AnswerEvent> events_;
+  std::string out_;
+};
+
+}  // namespace millrace
