@@ -16,8 +16,14 @@ HostPool::HostPool(const HostPoolOptions& options) : tasks_(options.num_tasks_ma
 }
 
 HostPool::~HostPool() {
+  finish();
+}
+
+void HostPool::finish() {
   close();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
 }
 
 void HostPool::run_loop() {

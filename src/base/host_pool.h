@@ -31,6 +31,8 @@ class HostPool {
   bool try_push(Task&& task) { return tasks_.try_push(std::move(task)); }
   // No new tasks from here on; what was accepted still runs.
   void close() { tasks_.close(); }
+  // close(), and waits until what was accepted has run. By one thread that is not of the pool.
+  void finish();
 
   std::size_t num_waiting() const { return tasks_.size(); }
   std::size_t num_threads() const { return threads_.size(); }

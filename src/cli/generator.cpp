@@ -18,24 +18,6 @@ constexpr std::size_t kAdapterRankMax = 256;
 // How often a waiting client looks whether it was interrupted.
 constexpr Duration kInterruptPoll = std::chrono::milliseconds(50);
 
-SamplingParams sampling_of(const Json& generation_config) {
-  SamplingParams sampling;
-  if (!generation_config.is_object()) return sampling;
-  const auto number = [&](const char* key) -> std::optional<float> {
-    const auto found = generation_config.find(key);
-    if (found == generation_config.end() || !found->is_number()) return std::nullopt;
-    return found->get<float>();
-  };
-  sampling.temperature = number("temperature").value_or(sampling.temperature);
-  sampling.top_p = number("top_p").value_or(sampling.top_p);
-  sampling.min_p = number("min_p").value_or(sampling.min_p);
-  sampling.repetition_penalty = number("repetition_penalty").value_or(sampling.repetition_penalty);
-  if (const auto top_k = number("top_k"); top_k && *top_k >= 1.0f) {
-    sampling.top_k = static_cast<std::uint32_t>(*top_k);
-  }
-  return sampling;
-}
-
 // Text as it becomes certain: detokenised, watched for stop strings. Without a detokeniser, ids.
 class TextStream {
  public:
@@ -104,7 +86,7 @@ Result<std::unique_ptr<Generator>> Generator::open(ModelOptions& options, TextNe
     generator->adapter_ = TRY(LoraAdapter::load(adapter_path, generator->session_->spec(),
                                                 {.rank_max = kAdapterRankMax}, 1));
   }
-  generator->default_sampling_ = sampling_of(checkpoint.generation_config());
+  generator->default_sampling_ = millrace::default_sampling(checkpoint);
   TRY(generator->start_engine());
   generator->load_seconds_ = seconds(clock.now() - begin);
   return generator;

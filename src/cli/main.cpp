@@ -16,6 +16,7 @@ constexpr const char* kFooter =
     "comes along\n"
     "  millrace run --model PATH \"What is a mill?\"     answer, in the format of a chat model\n"
     "  millrace run --model PATH                        chat in the terminal\n"
+    "  millrace serve                                   the same over HTTP, for OpenAI's clients\n"
     "  millrace inspect PATH                            shape, sizes, tokeniser of a checkpoint\n"
     "  millrace bench decode --model PATH               tokens per second here\n"
     "\n"
@@ -38,6 +39,9 @@ int run(int argc, char** argv) {
   app.get_formatter()->column_width(34);
 
   Action action;
+#ifdef MILLRACE_WITH_SERVER
+  add_serve_command(app, action);
+#endif
   add_run_command(app, action);
   add_inspect_command(app, action);
   add_tokenize_command(app, action);

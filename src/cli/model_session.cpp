@@ -29,26 +29,44 @@ std::size_t worthwhile_threads(std::size_t num_usable, std::uint64_t weight_byte
   return std::clamp<std::size_t>(weight_bytes / kBytesPerThread, 1, num_usable);
 }
 
-// The model that is taken when none is named: what the environment says, or the small one that
-// comes with the program, beside it where it was installed or in the source tree where it was
-// built.
-std::string default_model() {
-  const char* named = std::getenv("MILLRACE_MODEL");
-  if (named != nullptr && *named != '\0') return named;
-  std::error_code failed;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
-  if (failed) return "";
-  for (const char* place : {"../share/millrace/stories260k", "../../../examples/stories260k"}) {
-    const std::string folder = (program.parent_path() / place).lexically_normal().string();
-    if (is_directory(folder)) return folder;
-  }
-  return "";
-}
-
 Error too_long(std::size_t context, std::size_t context_max) {
   return Error{ErrorCode::kInvalidArgument, "--context " + std::to_string(context) +
                                                 " exceeds the model's context of " +
                                                 std::to_string(context_max)};
+}
+
+struct CachePlan {
+  std::size_t context_tokens_wanted = 0;
+  MemoryPlan memory;
+};
+
+// Refuses a context that the model does not have, and what does not fit.
+Result<CachePlan> plan_cache(const ModelSpec& spec, std::uint64_t weight_bytes,
+                             const MachineChoice& machine, const ModelOptions& options,
+                             const SessionDemand& demand) {
+  if (options.context && *options.context > spec.context_max) {
+    return too_long(*options.context, spec.context_max);
+  }
+  const KvCacheSpec cache = kv_cache_spec(spec, machine.kv_dtype, kBlockTokens);
+  // What a longer context would change for short prompts too is only done when it is asked for.
+  const std::size_t trained = trained_context(spec);
+  const std::size_t most =
+      demand.context_default == 0 ? trained : std::min(demand.context_default, trained);
+  CachePlan plan;
+  plan.context_tokens_wanted = options.context.value_or(most);
+  const std::size_t wanted = plan.context_tokens_wanted;
+  const std::size_t least = options.context ? wanted : std::min(wanted, kContextWorthwhile);
+  MemoryDemand memory;
+  memory.limit_bytes = machine.memory_bytes;
+  memory.weight_bytes = weight_bytes;
+  memory.arena_bytes = workspace_bytes(TRY(plan_workspace(spec, demand.limits)));
+  memory.process_bytes = kProcessBytes + demand.extra_bytes;
+  memory.block_bytes = TRY(kv_bytes_per_block(cache));
+  memory.num_blocks_min = demand.num_sequences * blocks_for_tokens(least, kBlockTokens);
+  memory.num_blocks_max = std::max(demand.num_sequences, demand.num_sequences_max) *
+                          blocks_for_tokens(wanted, kBlockTokens);
+  plan.memory = TRY(plan_memory(memory));
+  return plan;
 }
 
 }  // namespace
@@ -60,31 +78,24 @@ ModelSession::ModelSession(MachineChoice machine)
 
 Status ModelSession::size_cache(ModelSpec& spec, std::uint64_t weight_bytes,
                                 const ModelOptions& options, const SessionDemand& demand) {
-  if (options.context && *options.context > spec.context_max) {
-    return too_long(*options.context, spec.context_max);
-  }
-  const KvCacheSpec cache = kv_cache_spec(spec, machine_.kv_dtype, kBlockTokens);
-  // What a longer context would change for short prompts too is only done when it is asked for.
-  const std::size_t trained = trained_context(spec);
-  const std::size_t most =
-      demand.context_default == 0 ? trained : std::min(demand.context_default, trained);
-  const std::size_t wanted = options.context.value_or(most);
-  const std::size_t least = options.context ? wanted : std::min(wanted, kContextWorthwhile);
-  MemoryDemand memory;
-  memory.limit_bytes = machine_.memory_bytes;
-  memory.weight_bytes = weight_bytes;
-  memory.arena_bytes = workspace_bytes(TRY(plan_workspace(spec, demand.limits)));
-  memory.process_bytes = kProcessBytes + demand.extra_bytes;
-  memory.block_bytes = TRY(kv_bytes_per_block(cache));
-  memory.num_blocks_min = demand.num_sequences * blocks_for_tokens(least, kBlockTokens);
-  memory.num_blocks_max = demand.num_sequences * blocks_for_tokens(wanted, kBlockTokens);
-  const MemoryPlan plan = TRY(plan_memory(memory));
-  num_blocks_ = plan.num_blocks;
+  const CachePlan plan = TRY(plan_cache(spec, weight_bytes, machine_, options, demand));
+  const std::size_t wanted = plan.context_tokens_wanted;
+  num_blocks_ = plan.memory.num_blocks;
   context_tokens_ =
       std::min<std::size_t>(wanted, num_blocks_ / demand.num_sequences * std::size_t{kBlockTokens});
   longest_context_ = spec.context_max;
   spec.context_max = wanted;
   return Ok{};
+}
+
+Result<std::uint64_t> ModelSession::num_bytes(const Checkpoint& checkpoint,
+                                              const ModelOptions& options,
+                                              const SessionDemand& demand) {
+  const MachineChoice machine = TRY(choose_machine(options));
+  const ModelSpec spec = TRY(read_spec(checkpoint));
+  const WeightPlan weights = TRY(WeightPlan::create(checkpoint, spec, machine.load.weights));
+  const CachePlan plan = TRY(plan_cache(spec, weights.num_bytes(), machine, options, demand));
+  return plan.memory.total_bytes;
 }
 
 Result<std::unique_ptr<ModelSession>> ModelSession::open(const Checkpoint& checkpoint,
@@ -119,13 +130,30 @@ SessionMemory ModelSession::memory() const {
           .workspace_bytes = workspace_.bytes().size()};
 }
 
+// What the environment says, or the small one that comes with the program: beside it where it was
+// installed, or in the source tree where it was built.
+std::string default_model() {
+  const char* named = std::getenv("MILLRACE_MODEL");
+  if (named != nullptr && *named != '\0') return named;
+  std::error_code failed;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (failed) return "";
+  for (const char* place : {"../share/millrace/stories260k", "../../../examples/stories260k"}) {
+    const std::string folder = (program.parent_path() / place).lexically_normal().string();
+    if (is_directory(folder)) return folder;
+  }
+  return "";
+}
+
+Error no_model() {
+  return {ErrorCode::kInvalidArgument,
+          "no model: name one with --model PATH (a Hugging Face folder, a .gguf file or a "
+          "llama2.c .bin file) or in the environment variable MILLRACE_MODEL"};
+}
+
 Result<Checkpoint> open_model(ModelOptions& options) {
   if (options.model.empty()) options.model = default_model();
-  if (options.model.empty()) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "no model: name one with --model PATH (a Hugging Face folder, a .gguf file or a "
-                 "llama2.c .bin file) or in the environment variable MILLRACE_MODEL"};
-  }
+  if (options.model.empty()) return no_model();
   return open_checkpoint(options.model);
 }
 

@@ -20,7 +20,9 @@ namespace millrace {
 
 // What the command will ask of the model.
 struct SessionDemand {
-  std::size_t num_sequences = 1;    // at once, each with a whole context
+  std::size_t num_sequences = 1;  // at once, each with a whole context
+  // The cache grows to so many whole contexts where memory allows; 0: num_sequences.
+  std::size_t num_sequences_max = 0;
   std::size_t context_default = 0;  // tokens per sequence without --context; 0: as many as fit
   DecoderLimits limits;
   std::uint64_t extra_bytes = 0;  // what the command itself holds beside the model
@@ -39,6 +41,10 @@ class ModelSession {
   static Result<std::unique_ptr<ModelSession>> open(const Checkpoint& checkpoint,
                                                     const ModelOptions& options,
                                                     const SessionDemand& demand);
+
+  // What open() would come to hold, in bytes; loads nothing.
+  static Result<std::uint64_t> num_bytes(const Checkpoint& checkpoint, const ModelOptions& options,
+                                         const SessionDemand& demand);
 
   const ModelSpec& spec() const { return model_->spec(); }
   const LoadedModel& model() const { return *model_; }
@@ -67,6 +73,11 @@ class ModelSession {
   Buffer workspace_;
   std::optional<Decoder> decoder_;
 };
+
+// What is taken when no model is named: MILLRACE_MODEL, else the one that comes with the program;
+// empty when there is none.
+std::string default_model();
+Error no_model();
 
 // The one that --model names, else MILLRACE_MODEL, else the one that comes with the program;
 // `options` then names it. kInvalidArgument when there is none.

@@ -93,6 +93,25 @@ Result<ModelText> make_model_text(const TokenizerSpec& spec) {
   return text;
 }
 
+SamplingParams default_sampling(const Checkpoint& checkpoint) {
+  const Json& config = checkpoint.generation_config();
+  SamplingParams sampling;
+  if (!config.is_object()) return sampling;
+  const auto number = [&](const char* key) -> std::optional<float> {
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_number()) return std::nullopt;
+    return found->get<float>();
+  };
+  sampling.temperature = number("temperature").value_or(sampling.temperature);
+  sampling.top_p = number("top_p").value_or(sampling.top_p);
+  sampling.min_p = number("min_p").value_or(sampling.min_p);
+  sampling.repetition_penalty = number("repetition_penalty").value_or(sampling.repetition_penalty);
+  if (const auto top_k = number("top_k"); top_k && *top_k >= 1.0f) {
+    sampling.top_k = static_cast<std::uint32_t>(*top_k);
+  }
+  return sampling;
+}
+
 Result<OrderedJson> describe_tokenizer(const TokenizerSpec& spec) {
   const ModelText text = TRY(make_model_text(spec));
   OrderedJson json = {{"kind", model_name(spec)},

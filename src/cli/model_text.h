@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "engine/sampling_params.h"
 #include "formats/checkpoint.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -32,6 +33,9 @@ struct ModelText {
 };
 Result<ModelText> make_model_text(const TokenizerSpec& spec);
 Result<ModelText> load_model_text(const Checkpoint& checkpoint);
+
+// generation_config.json's temperature, top_p and so on, where the model brings one.
+SamplingParams default_sampling(const Checkpoint& checkpoint);
 
 // {"kind", "tokens", "bos", "eos", "chat_template", …} for inspect.
 Result<OrderedJson> describe_tokenizer(const TokenizerSpec& spec);

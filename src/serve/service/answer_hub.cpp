@@ -26,6 +26,13 @@ void AnswerHub::add(std::uint64_t watch, std::shared_ptr<AnswerTask> task) {
   notify(watch);
 }
 
+void AnswerHub::stop() {
+  pool_.finish();
+  std::unordered_map<std::uint64_t, std::shared_ptr<AnswerTask>> tasks;  // go outside the lock
+  const std::lock_guard lock(mutex_);
+  tasks.swap(tasks_);
+}
+
 std::size_t AnswerHub::num_tasks() const {
   const std::lock_guard lock(mutex_);
   return tasks_.size();

@@ -39,6 +39,8 @@ class AnswerHub final : public StreamListener {
   void streams_changed(std::span<const std::uint64_t> watches) override;
 
   std::size_t num_tasks() const;
+  // Ends the thread and drops all tasks; news are of no use from here on.
+  void stop();
 
  private:
   void drain();

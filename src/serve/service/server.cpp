@@ -70,7 +70,8 @@ void Server::begin_drain() {
 void Server::stop() {
   state_.store(ServerState::kDraining);
   if (http_ != nullptr) http_->stop();
-  pool_.reset();
+  if (pool_ != nullptr) pool_->finish();
+  sessions_.hub.stop();
 }
 
 void Server::handle(HttpRequest request, HttpExchangeRef exchange) {

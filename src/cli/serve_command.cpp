@@ -1,0 +1,188 @@
+// `millrace serve`: wires models, engine and sockets together, and takes them apart in order.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "base/machine.h"
+#include "cli/command.h"
+#include "cli/serve_options.h"
+#include "cli/served_checkpoint.h"
+#include "cli/signals.h"
+#include "cli/version.h"
+#include "serve/config/config_check.h"
+#include "serve/config/config_printer.h"
+#include "serve/config/service_classes.h"
+#include "serve/service/server.h"
+
+namespace millrace {
+namespace {
+
+constexpr Duration kDrainPoll = std::chrono::milliseconds(20);
+// What is cancelled at the end of a drain has so long to tell its clients.
+constexpr Duration kFarewellTime = std::chrono::seconds(1);
+
+// As many sockets as the system allows us: the usual soft limit of 1,024 is for select().
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+HttpServerOptions http_options(const ServerConfig& config) {
+  HttpServerOptions http;
+  http.host = config.listen.address;
+  http.port = config.listen.port;
+  http.num_io_threads = config.threads.io;
+  http.limits = {.header_bytes_max = config.limits.header_bytes_max,
+                 .body_bytes_max = config.limits.body_bytes_max,
+                 .connections_max = config.limits.connections_max,
+                 .header_timeout = config.limits.header_timeout,
+                 .body_timeout = config.limits.body_timeout,
+                 .idle_timeout = config.limits.idle_timeout,
+                 .write_timeout = config.limits.write_stall_timeout};
+  http.cors = {.origins = config.cors.origins,
+               .headers = config.cors.headers,
+               .max_age = config.cors.max_age};
+  http.tls = {.certificate_path = config.tls.certificate, .key_path = config.tls.key};
+  return http;
+}
+
+ServerOptions server_options(const ServerConfig& config, const Clock& clock) {
+  ServerOptions options;
+  options.http = http_options(config);
+  options.num_host_threads = config.threads.host;
+  options.request_seed = static_cast<std::uint64_t>(clock.now().time_since_epoch().count());
+  options.api.json_depth_max = config.limits.json_depth_max;
+  options.api.choices_max = config.limits.choices_max;
+  if (config.limits.max_tokens) options.api.max_tokens_max = *config.limits.max_tokens;
+  options.sessions = {.request_time_max = config.limits.request_time_max,
+                      .stream_buffer_bytes_max = config.limits.stream_buffer_bytes_max};
+  options.classes = service_classes(config);
+  options.version = version_text();
+  return options;
+}
+
+// Everything that serves, in the order in which it is made; it goes in the opposite one.
+class Service {
+ public:
+  static Result<std::unique_ptr<Service>> create(const ServerConfig& config) {
+    std::unique_ptr<Service> service(new Service(config));
+    RegistryOptions options;
+    options.bytes_max = config.engine.memory_bytes.value_or(memory_available_bytes());
+    options.classes = service_classes(config);
+    options.listener = &service->hub_;
+    service->registry_ = TRY(ModelRegistry::create(options, service->loader_, service->clock_));
+    service->directory_.emplace(*service->registry_, service->loader_);
+    service->server_ =
+        TRY(Server::create(server_options(config, service->clock_), *service->directory_,
+                           service->hub_, ServerHooks{}, service->clock_));
+    return service;
+  }
+  ~Service() {
+    if (server_ != nullptr) server_->stop();
+    if (registry_ != nullptr) registry_->shutdown(Shutdown::kCancel);
+  }
+
+  // Health can be asked for while models load.
+  Status start() {
+    server_->start();
+    registry_->start();
+    for (const ModelConfig& model : config_.models) TRY(directory_->load(model.name));
+    server_->set_ready();
+    return Ok{};
+  }
+
+  // New requests are refused, accepted ones end; those that do not in time, or once `hurry` says
+  // so, are cancelled.
+  void drain(FunctionRef<bool()> hurry) {
+    server_->begin_drain();
+    const TimePoint end = clock_.now() + config_.limits.drain_timeout;
+    while (!server_->is_drained() && clock_.now() < end) {
+      if (hurry()) return;
+    }
+    registry_->shutdown(Shutdown::kCancel);
+    const TimePoint farewell_end = clock_.now() + kFarewellTime;
+    while (!server_->is_drained() && clock_.now() < farewell_end) {
+      if (hurry()) return;
+    }
+  }
+
+  Server& server() { return *server_; }
+
+ private:
+  explicit Service(const ServerConfig& config)
+      : config_(config), loader_(config), hub_(config.engine.requests_max) {}
+
+  SystemClock clock_;
+  const ServerConfig config_;
+  CheckpointLoader loader_;
+  AnswerHub hub_;
+  std::unique_ptr<ModelRegistry> registry_;
+  std::optional<ModelDirectory> directory_;
+  std::unique_ptr<Server> server_;
+};
+
+void print_ready(const ServerConfig& config, Server& server) {
+  const std::string url = server.http().url();
+  const std::string name = config.models.front().name;
+  std::printf("millrace: serving %s at %s\n", name.c_str(), url.c_str());
+  std::printf(
+      "try: curl %s/v1/chat/completions -d '{\"model\":\"%s\",\"stream\":true,"
+      "\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":\"Once upon a "
+      "time\"}]}' -H 'Content-Type: application/json' -N\n",
+      url.c_str(), name.c_str());
+  std::fflush(stdout);
+}
+
+Status serve(const ServerConfig& config) {
+  SignalQueue signals;
+  raise_descriptor_limit();
+  std::unique_ptr<Service> service = TRY(Service::create(config));
+  TRY(service->start());
+  print_ready(config, service->server());
+  for (;;) {
+    const std::optional<int> signal = signals.wait_for(std::chrono::hours(1));
+    if (!signal) continue;
+    if (*signal != SIGHUP) break;
+    const Status status = service->server().http().reload_tls();
+    if (!status.ok()) std::fprintf(stderr, "millrace: %s\n", status.error().message.c_str());
+  }
+  std::fprintf(stderr, "millrace: shutting down; a second signal ends it at once\n");
+  service->drain([&] {
+    const std::optional<int> signal = signals.wait_for(kDrainPoll);
+    return signal && *signal != SIGHUP;
+  });
+  return Ok{};
+}
+
+Status run(const ServeOptions& options) {
+  const LoadedConfig loaded = TRY(load_serve_config(options));
+  if (options.prints) {
+    std::fputs(print_config(loaded).c_str(), stdout);
+    return Ok{};
+  }
+  if (options.checks) {
+    TRY(check_paths(loaded.config));
+    std::printf("the configuration is right\n");
+    return Ok{};
+  }
+  return serve(loaded.config);
+}
+
+}  // namespace
+
+void add_serve_command(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("serve", "Serve models to OpenAI's and Anthropic's clients");
+  auto options = std::make_shared<ServeOptions>();
+  add_serve_options(*command, *options);
+  command->callback([options, &action] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace millrace

@@ -1,0 +1,157 @@
+// Sizing for many sequences, loading, and the text side.
+#include "cli/served_checkpoint.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cli/template_choice.h"
+#include "model/read_spec.h"
+#include "serve/config/service_classes.h"
+
+namespace millrace {
+namespace {
+
+template <class To, class From>
+void set_if(const std::optional<From>& from, To& to) {
+  if (from) to = static_cast<To>(*from);
+}
+
+// What the operator says goes before what the model says.
+SamplingParams sampling_of(const SamplingDefaults& defaults, SamplingParams sampling) {
+  set_if(defaults.temperature, sampling.temperature);
+  set_if(defaults.top_p, sampling.top_p);
+  if (defaults.top_k) sampling.top_k = static_cast<std::uint32_t>(*defaults.top_k);
+  set_if(defaults.min_p, sampling.min_p);
+  set_if(defaults.repetition_penalty, sampling.repetition_penalty);
+  set_if(defaults.presence_penalty, sampling.presence_penalty);
+  set_if(defaults.frequency_penalty, sampling.frequency_penalty);
+  return sampling;
+}
+
+Result<SessionDemand> demand_of(const Checkpoint& checkpoint, const ModelOptions& options,
+                                const SchedulerOptions& scheduler) {
+  const MachineChoice machine = TRY(choose_machine(options));
+  const ModelSpec spec = TRY(read_spec(checkpoint));
+  SessionDemand demand;
+  demand.num_sequences = 1;  // The longest request fits alone; how many fit at once depends.
+  demand.num_sequences_max = scheduler.num_sequences_max;
+  demand.limits = {.tokens_max = scheduler.step_tokens_max,
+                   .logit_rows_max = scheduler.num_sequences_max};
+  demand.extra_bytes =
+      DecoderRunner::scratch_bytes(spec.vocabulary, machine.num_threads, scheduler);
+  return demand;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ServedCheckpoint>> ServedCheckpoint::open(
+    const Checkpoint& checkpoint, const ModelOptions& options, const SchedulerOptions& scheduler) {
+  std::unique_ptr<ServedCheckpoint> served(new ServedCheckpoint());
+  const SessionDemand demand = TRY(demand_of(checkpoint, options, scheduler));
+  served->session_ = TRY(ModelSession::open(checkpoint, options, demand));
+  ModelSession& session = *served->session_;
+  served->engine_.scheduler = scheduler;
+  served->engine_.scheduler.block_tokens = session.cache().spec().block_tokens;
+  served->engine_.vocabulary = session.spec().vocabulary;
+  served->engine_.context_tokens = session.context_tokens();
+  // Another text at every start, unless a request brings its seed.
+  served->engine_.seed = static_cast<std::uint64_t>(SystemClock().now().time_since_epoch().count());
+  served->pool_.emplace(session.cache().num_blocks());
+  served->runner_ = TRY(DecoderRunner::create(session.decoder(), session.context(), session.cache(),
+                                              served->engine_.scheduler));
+  return served;
+}
+
+CheckpointLoader::CheckpointLoader(const ServerConfig& config)
+    : config_(config), scheduler_(scheduler_options(config)) {
+  for (const ModelConfig& model : config.models) {
+    sources_[model.name] = {.config = model, .options = options_of(model)};
+  }
+}
+
+// Models that do not say how much memory they take share what there is for all of them.
+ModelOptions CheckpointLoader::options_of(const ModelConfig& model) const {
+  ModelOptions options;
+  options.model = model.path;
+  options.context = model.context;
+  options.kv_dtype = model.kv_dtype;
+  options.weight_format = model.weight_format;
+  options.threads = model.threads;
+  options.cpu_isa = config_.engine.cpu_isa;
+  options.share_limit = std::to_string(config_.engine.shared_weights_bytes_max);
+  if (model.memory_bytes) {
+    options.memory = std::to_string(*model.memory_bytes);
+  } else if (config_.engine.memory_bytes) {
+    const std::size_t num_models = std::max<std::size_t>(1, config_.models.size());
+    options.memory = std::to_string(*config_.engine.memory_bytes / num_models);
+  }
+  return options;
+}
+
+Status CheckpointLoader::add(ModelConfig model) {
+  const std::lock_guard lock(mutex_);
+  if (sources_.count(model.name) > 0) {
+    return Error{ErrorCode::kInvalidArgument, "model " + model.name + " is there already"};
+  }
+  const std::string name = model.name;
+  ModelOptions options = options_of(model);
+  sources_[name] = {.config = std::move(model), .options = std::move(options)};
+  return Ok{};
+}
+
+Result<CheckpointLoader::Source> CheckpointLoader::source(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = sources_.find(name);
+  if (found != sources_.end()) return found->second;
+  return Error{ErrorCode::kNotFound, "no model " + name + " is configured"};
+}
+
+Result<std::uint64_t> CheckpointLoader::num_bytes(const std::string& name) {
+  Source from = TRY(source(name));
+  const Checkpoint checkpoint = TRY(open_model(from.options));
+  const SessionDemand demand = TRY(demand_of(checkpoint, from.options, scheduler_));
+  return ModelSession::num_bytes(checkpoint, from.options, demand);
+}
+
+Result<std::unique_ptr<ServedModel>> CheckpointLoader::load(const std::string& name) {
+  Source from = TRY(source(name));
+  const Checkpoint checkpoint = TRY(open_model(from.options));
+  auto served = TRY(ServedCheckpoint::open(checkpoint, from.options, scheduler_));
+  const ModelSpec& spec = served->session().spec();
+  Loaded loaded{.context_tokens = served->session().context_tokens(),
+                .vocabulary = spec.vocabulary,
+                .eos_ids = {spec.eos_ids.begin(), spec.eos_ids.end()}};
+  const std::lock_guard lock(mutex_);
+  loaded_[name] = std::move(loaded);
+  return std::unique_ptr<ServedModel>(std::move(served));
+}
+
+Result<ModelFacts> CheckpointLoader::facts(const std::string& name) {
+  Source from = TRY(source(name));
+  const Checkpoint checkpoint = TRY(open_model(from.options));
+  ModelText text = TRY(load_model_text(checkpoint));
+  ModelFacts facts{.tokenizer = std::move(text.tokenizer)};
+  facts.chat_template = std::move(text.chat_template);
+  if (!from.config.chat_template.empty()) {
+    facts.chat_template = TRY(read_template_file(from.config.chat_template));
+  }
+  facts.bos_text = std::move(text.bos_text);
+  facts.eos_text = std::move(text.eos_text);
+  facts.sampling = sampling_of(from.config.sampling, default_sampling(checkpoint));
+  set_if(from.config.sampling.max_tokens, facts.max_tokens);
+  facts.truncates_prompts = from.config.overlong_prompt == OverlongPrompt::kTruncateLeft;
+  const std::span<const TokenId> ends = facts.tokenizer.end_of_generation_ids();
+  facts.stop_ids.assign(ends.begin(), ends.end());
+  const std::lock_guard lock(mutex_);
+  const Loaded& loaded = loaded_[name];
+  facts.context_tokens = loaded.context_tokens;
+  facts.vocabulary = loaded.vocabulary;
+  for (const TokenId id : loaded.eos_ids) {
+    if (std::count(facts.stop_ids.begin(), facts.stop_ids.end(), id) == 0) {
+      facts.stop_ids.push_back(id);
+    }
+  }
+  return facts;
+}
+
+}  // namespace millrace

@@ -1,0 +1,74 @@
+// Models for a server: checkpoints loaded for many sequences, on demand, by name.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "cli/model_session.h"
+#include "cli/model_text.h"
+#include "engine/decoder_runner.h"
+#include "engine/model_registry.h"
+#include "memory/block_pool.h"
+#include "serve/config/server_config.h"
+#include "serve/service/model_directory.h"
+
+namespace millrace {
+
+// One checkpoint with all that its engine needs. Stays where it is made.
+class ServedCheckpoint final : public ServedModel {
+ public:
+  static Result<std::unique_ptr<ServedCheckpoint>> open(const Checkpoint& checkpoint,
+                                                        const ModelOptions& options,
+                                                        const SchedulerOptions& scheduler);
+  BlockPool& pool() override { return *pool_; }
+  ModelRunner& runner() override { return *runner_; }
+  EngineOptions engine_options() const override { return engine_; }
+  const ModelSession& session() const { return *session_; }
+
+ private:
+  ServedCheckpoint() = default;
+
+  std::unique_ptr<ModelSession> session_;
+  std::optional<BlockPool> pool_;
+  std::unique_ptr<DecoderRunner> runner_;
+  EngineOptions engine_;
+};
+
+// Loads what the configuration names; the registry asks for weights, the directory for the text
+// side of what the registry has just loaded. Any thread.
+class CheckpointLoader final : public ModelLoader, public ModelCatalog {
+ public:
+  explicit CheckpointLoader(const ServerConfig& config);
+
+  Result<std::uint64_t> num_bytes(const std::string& name) override;
+  Result<std::unique_ptr<ServedModel>> load(const std::string& name) override;
+  Result<ModelFacts> facts(const std::string& name) override;
+
+  // A further model that may be loaded by its name.
+  Status add(ModelConfig model);
+
+ private:
+  struct Source {
+    ModelConfig config;
+    ModelOptions options;
+  };
+  struct Loaded {
+    std::size_t context_tokens = 0;
+    std::size_t vocabulary = 0;
+    std::vector<TokenId> eos_ids;
+  };
+
+  Result<Source> source(const std::string& name) const;
+  ModelOptions options_of(const ModelConfig& model) const;
+
+  const ServerConfig config_;
+  const SchedulerOptions scheduler_;
+  mutable std::mutex mutex_;  // Guards what follows.
+  std::map<std::string, Source> sources_;
+  std::map<std::string, Loaded> loaded_;
+};
+
+}  // namespace millrace
