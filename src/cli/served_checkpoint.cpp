@@ -54,6 +54,7 @@ Result<std::unique_ptr<ServedCheckpoint>> ServedCheckpoint::open(
   served->engine_.scheduler.block_tokens = session.cache().spec().block_tokens;
   served->engine_.vocabulary = session.spec().vocabulary;
   served->engine_.context_tokens = session.context_tokens();
+  served->engine_.pooled_width = session.spec().hidden;
   // Another text at every start, unless a request brings its seed.
   served->engine_.seed = static_cast<std::uint64_t>(SystemClock().now().time_since_epoch().count());
   served->pool_.emplace(session.cache().num_blocks());

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "serve/service/embedding_session.h"
 #include "serve/service/server.h"
 
 namespace millrace {
@@ -64,6 +65,7 @@ Status Server::begin_generation(Call& call, ApiDialect dialect) {
   identity.id = answer_number_text(options_.request_seed ^ num_requests_.fetch_add(1));
   identity.unix_seconds = static_cast<std::int64_t>(std::time(nullptr));
   identity.model = model->name();
+  for (const Request& one : requests) identity.num_prompt += one.prompt.size();
   std::make_shared<GenerationSession>(sessions_, call.reply, std::move(request), model,
                                       std::move(identity))
       ->start(std::move(requests));
@@ -74,14 +76,13 @@ Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& re
                                                      const ModelService& model,
                                                      const ServiceReply& reply) const {
   Request common;
-  common.service_class = TRY(class_of(request, reply.record()));
+  common.service_class = TRY(class_of(request.class_name, reply.record()));
   common.sampling = request.sampling;
   common.max_tokens = request.max_tokens ? request.max_tokens : model.facts().max_tokens;
   common.min_tokens = request.min_tokens;
   common.stop_ids = stops_of(request, model);
   common.salt = salt_of(request.cache_salt);
-  const Duration time_max = options_.sessions.request_time_max;
-  common.deadline = reply.arrival() + std::min(request.timeout.value_or(time_max), time_max);
+  common.deadline = deadline_of(request.timeout, reply);
   std::vector<std::vector<TokenId>> prompts = TRY(model.prompt_ids(request));
   std::vector<Request> requests;
   for (std::vector<TokenId>& ids : prompts) {
@@ -91,11 +92,43 @@ Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& re
   return requests;
 }
 
-Result<ClassId> Server::class_of(const GenerationRequest& request,
+TimePoint Server::deadline_of(const std::optional<Duration>& timeout,
+                              const ServiceReply& reply) const {
+  const Duration time_max = options_.sessions.request_time_max;
+  return reply.arrival() + std::min(timeout.value_or(time_max), time_max);
+}
+
+void Server::embeddings(Call& call) {
+  const Status status = begin_embeddings(call);
+  if (!status.ok()) call.reply->error(api_error(status.error()));
+}
+
+Status Server::begin_embeddings(Call& call) {
+  const OrderedJson body = TRY(parse_body(call.request.body, options_.api));
+  EmbeddingRequest request = TRY(parse_embedding(body, options_.api));
+  const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
+  Request common;
+  common.service_class = TRY(class_of(request.class_name, call.reply->record()));
+  common.pooling = model->facts().pooling;
+  common.salt = salt_of(request.cache_salt);
+  common.deadline = deadline_of(request.timeout, *call.reply);
+  std::vector<std::vector<TokenId>> inputs = TRY(model->input_ids(request));
+  std::vector<Request> requests;
+  for (std::vector<TokenId>& ids : inputs) {
+    requests.push_back(common);
+    requests.back().prompt = std::move(ids);
+  }
+  call.reply->record().user = request.user;
+  call.reply->record().class_name = options_.classes[common.service_class.index].name;
+  std::make_shared<EmbeddingSession>(sessions_, call.reply, std::move(request), model)
+      ->start(std::move(requests));
+  return Ok{};
+}
+
+Result<ClassId> Server::class_of(const std::optional<std::string>& asked,
                                  const RequestRecord& record) const {
   // What the key says holds, then what the request says.
-  const std::string wanted =
-      !record.class_name.empty() ? record.class_name : request.class_name.value_or("");
+  const std::string wanted = !record.class_name.empty() ? record.class_name : asked.value_or("");
   if (wanted.empty()) return ClassId{0};
   for (std::size_t i = 0; i < options_.classes.size(); ++i) {
     if (options_.classes[i].name == wanted) return ClassId{static_cast<std::uint32_t>(i)};

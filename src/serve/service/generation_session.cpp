@@ -5,9 +5,7 @@
 #include <utility>
 
 namespace millrace {
-namespace {
-
-// What makes an end no answer.
+// A deadline that passed before anything was generated leaves nothing to answer with.
 std::optional<Error> failure_of(const Finish& finish) {
   if (finish.error) return finish.error;
   if (finish.reason == FinishReason::kCancelled) {
@@ -19,7 +17,15 @@ std::optional<Error> failure_of(const Finish& finish) {
   return std::nullopt;
 }
 
-}  // namespace
+ApiError submission_error(const Error& error, const SessionContext& context,
+                          const std::string& model, ClassId service_class) {
+  ApiError told = api_error(error);
+  if (error.code == ErrorCode::kResourceExhausted) {
+    told.retry_after =
+        std::chrono::ceil<std::chrono::seconds>(context.registry.retry_after(model, service_class));
+  }
+  return told;
+}
 
 GenerationSession::GenerationSession(SessionContext& context, ServiceReplyRef reply,
                                      GenerationRequest request,
@@ -37,12 +43,7 @@ void GenerationSession::start(std::vector<Request> requests) {
   const ClassId service_class = requests.front().service_class;
   const Status status = submit(std::move(requests));
   if (!status.ok()) {
-    ApiError error = api_error(status.error());
-    if (status.error().code == ErrorCode::kResourceExhausted) {
-      error.retry_after = std::chrono::ceil<std::chrono::seconds>(
-          context_.registry.retry_after(model_->name(), service_class));
-    }
-    return reply_->error(error);
+    return reply_->error(submission_error(status.error(), context_, model_->name(), service_class));
   }
   HttpExchange& exchange = reply_->exchange();
   exchange.on_drained(context_.limits.stream_buffer_bytes_max / 2, [weak = weak_from_this()] {

@@ -33,6 +33,12 @@ struct SessionContext {
   SessionLimits limits;
 };
 
+// What makes an end no answer; nothing when it is one.
+std::optional<Error> failure_of(const Finish& finish);
+// What a client is told whose request the engine did not take.
+ApiError submission_error(const Error& error, const SessionContext& context,
+                          const std::string& model, ClassId service_class);
+
 // Begun on the host pool, pumped on the hub's thread, cancelled from any. Shared by the hub, and by
 // the callbacks that tell it of its client.
 //

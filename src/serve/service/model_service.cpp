@@ -13,6 +13,11 @@ constexpr std::string_view kPlainTemplate =
     "{% for message in messages %}{{ message.content }}"
     "{% if not loop.last %}\n\n{% endif %}{% endfor %}";
 
+void keep_last(std::size_t num_kept, std::vector<TokenId>& ids) {
+  if (num_kept >= ids.size()) return;
+  ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(num_kept));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const ModelService>> ModelService::create(std::string name, ModelFacts facts,
@@ -104,7 +109,7 @@ Result<std::vector<std::vector<TokenId>>> ModelService::prompt_ids(
     prompts.push_back(TRY(chat_ids(*chat)));
   } else if (const auto* texts = std::get_if<TextPrompts>(&request.prompt)) {
     const AddSpecial special = request.adds_special_tokens ? AddSpecial::kYes : AddSpecial::kNo;
-    for (const std::string& text : *texts) prompts.push_back(TRY(text_ids(text, special)));
+    prompts = TRY(ids_of_texts(*texts, special));
   } else {
     prompts = std::get<TokenPrompts>(request.prompt);
   }
@@ -117,6 +122,30 @@ Result<std::vector<std::vector<TokenId>>> ModelService::prompt_ids(
   return prompts;
 }
 
+Result<std::vector<std::vector<TokenId>>> ModelService::ids_of_texts(const TextPrompts& texts,
+                                                                     AddSpecial add_special) const {
+  std::vector<std::vector<TokenId>> ids;
+  for (const std::string& text : texts) ids.push_back(TRY(text_ids(text, add_special)));
+  return ids;
+}
+
+Result<std::vector<std::vector<TokenId>>> ModelService::input_ids(
+    const EmbeddingRequest& request) const {
+  std::vector<std::vector<TokenId>> inputs;
+  if (const auto* texts = std::get_if<TextPrompts>(&request.input)) {
+    inputs = TRY(ids_of_texts(*texts, AddSpecial::kYes));
+  } else {
+    inputs = std::get<TokenPrompts>(request.input);
+  }
+  for (std::vector<TokenId>& ids : inputs) {
+    keep_last(request.truncate_prompt_tokens.value_or(ids.size()), ids);
+    if (ids.empty()) {
+      return Error{ErrorCode::kInvalidArgument, "input is empty: it has no token at all"};
+    }
+  }
+  return inputs;
+}
+
 void ModelService::cut(const GenerationRequest& request, std::vector<TokenId>& ids) const {
   std::size_t num_kept = request.truncate_prompt_tokens.value_or(ids.size());
   if (facts_.truncates_prompts) {
@@ -125,8 +154,7 @@ void ModelService::cut(const GenerationRequest& request, std::vector<TokenId>& i
     const std::size_t room = std::min(wanted, facts_.context_tokens / 2);
     num_kept = std::min(num_kept, facts_.context_tokens - room);
   }
-  if (num_kept >= ids.size()) return;
-  ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(num_kept));
+  keep_last(num_kept, ids);
 }
 
 }  // namespace millrace

@@ -11,8 +11,9 @@
 
 #include "base/result.h"
 #include "base/token_id.h"
-#include "engine/sampling_params.h"
+#include "engine/request.h"
 #include "serve/api/generation_request.h"
+#include "serve/api/text_request.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -29,6 +30,7 @@ struct ModelFacts {
   std::size_t context_tokens = 0;      // of one sequence, prompt and answer
   SamplingParams sampling = {};        // where a request says nothing
   std::optional<std::size_t> max_tokens = std::nullopt;
+  Pooling pooling = Pooling::kMean;  // of embeddings
   // The oldest tokens of a prompt that is too long go; else it is refused.
   bool truncates_prompts = false;
 };
@@ -55,12 +57,16 @@ class ModelService {
   Result<std::vector<TokenId>> chat_ids(const ChatPrompt& prompt) const;
   Result<std::vector<TokenId>> text_ids(std::string_view text, AddSpecial add_special) const;
 
+  // The ids of all inputs of a request for embeddings.
+  Result<std::vector<std::vector<TokenId>>> input_ids(const EmbeddingRequest& request) const;
   // The ids of all prompts of a request, cut where the request or the operator says so.
   Result<std::vector<std::vector<TokenId>>> prompt_ids(const GenerationRequest& request) const;
 
  private:
   ModelService(std::string name, ModelFacts facts, ChatTemplate chat_template, std::int64_t when);
   OrderedJson fitted_messages(const OrderedJson& messages) const;
+  Result<std::vector<std::vector<TokenId>>> ids_of_texts(const TextPrompts& texts,
+                                                         AddSpecial add_special) const;
   void cut(const GenerationRequest& request, std::vector<TokenId>& ids) const;
 
   const std::string name_;

@@ -22,6 +22,7 @@ std::span<const Server::Route> Server::routes() {
   static constexpr std::array kRoutes = {
       Route{"POST", "/v1/chat/completions", &Server::chat, Place::kHostPool},
       Route{"POST", "/v1/completions", &Server::completions, Place::kHostPool},
+      Route{"POST", "/v1/embeddings", &Server::embeddings, Place::kHostPool},
       Route{"POST", "/v1/responses", &Server::responses, Place::kHostPool},
       Route{"POST", "/v1/messages", &Server::messages, Place::kHostPool},
       Route{"POST", "/v1/messages/count_tokens", &Server::count_tokens, Place::kHostPool},
@@ -83,7 +84,7 @@ void Server::handle(HttpRequest request, HttpExchangeRef exchange) {
   record.path = request.path;
   Call call{std::move(request), nullptr};
   call.reply = std::make_shared<ServiceReply>(std::move(exchange), std::move(record),
-                                              form_of(call.request.path), hooks_.observer, clock_);
+                                              form_of(call.request.path), hooks_.observers, clock_);
   std::string allowed;
   const std::string_view method = call.request.method == "HEAD" ? "GET" : call.request.method;
   for (const Route& route : routes()) {

@@ -55,7 +55,7 @@ class MetricsPage {
 
 struct ServerHooks {
   RequestGate* gate = nullptr;
-  RequestObserver* observer = nullptr;
+  std::vector<RequestObserver*> observers = {};
   MetricsPage* metrics = nullptr;
 };
 
@@ -123,12 +123,16 @@ class Server final : public HttpHandler {
   void completions(Call& call);
   void responses(Call& call);
   void messages(Call& call);
+  void embeddings(Call& call);
+  Status begin_embeddings(Call& call);
   void generate(Call& call, ApiDialect dialect);
   Status begin_generation(Call& call, ApiDialect dialect);
   Result<std::vector<Request>> engine_requests(const GenerationRequest& request,
                                                const ModelService& model,
                                                const ServiceReply& reply) const;
-  Result<ClassId> class_of(const GenerationRequest& request, const RequestRecord& record) const;
+  Result<ClassId> class_of(const std::optional<std::string>& asked,
+                           const RequestRecord& record) const;
+  TimePoint deadline_of(const std::optional<Duration>& timeout, const ServiceReply& reply) const;
   Result<std::shared_ptr<const ModelService>> model_for(const std::string& name, Call& call) const;
 
   const ServerOptions options_;

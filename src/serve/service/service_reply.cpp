@@ -37,21 +37,21 @@ std::string answer_number_text(std::uint64_t number) {
 }
 
 ServiceReply::ServiceReply(HttpExchangeRef exchange, RequestRecord record, ErrorForm form,
-                           RequestObserver* observer, const Clock& clock)
+                           const std::vector<RequestObserver*>& observers, const Clock& clock)
     : exchange_(std::move(exchange)),
       record_(std::move(record)),
       form_(form),
-      observer_(observer),
+      observers_(observers),
       clock_(clock),
       arrival_(clock.now()) {
-  if (observer_ != nullptr) observer_->request_began(record_);
+  for (RequestObserver* observer : observers_) observer->request_began(record_);
 }
 
 ServiceReply::~ServiceReply() {
   record_.total = clock_.now() - arrival_;
   record_.was_cut_off = !is_ended_ || exchange_->is_gone();
   if (record_.status == 0) record_.status = 499;
-  if (observer_ != nullptr) observer_->request_ended(record_);
+  for (RequestObserver* observer : observers_) observer->request_ended(record_);
 }
 
 void ServiceReply::send(HttpReply reply) {
@@ -61,8 +61,10 @@ void ServiceReply::send(HttpReply reply) {
   exchange_->reply(std::move(reply));
 }
 
-void ServiceReply::error(const ApiError& error) {
+void ServiceReply::error(ApiError error) {
   record_.error = error.message;
+  if (record_.retry_after) error.retry_after = record_.retry_after;
+  record_.retry_after = error.retry_after;
   HttpReply reply{.status = error.status, .body = error_body(error, form_)};
   if (error.retry_after) {
     reply.headers.push_back({"Retry-After", std::to_string(error.retry_after->count())});

@@ -1,6 +1,7 @@
 // The way back of one request of the service: its id, its error form, its record at the end.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "serve/api/api_error.h"
@@ -26,7 +28,8 @@ struct RequestRecord {
   std::string model;
   std::string class_name;
   std::string user;
-  std::string error;  // its message, when it failed
+  std::string error;                                // its message, when it failed
+  std::optional<std::chrono::seconds> retry_after;  // when it was refused for now
   bool is_stream = false;
   bool was_cut_off = false;  // the client went before the answer's end
   std::string finish;        // "stop", "length", … of the first choice
@@ -49,9 +52,10 @@ class RequestObserver {
 // One request's answer; one thread at a time, but for what HttpExchange allows any thread.
 class ServiceReply {
  public:
+  // Observers and clock outlive it.
   ServiceReply(HttpExchangeRef exchange, RequestRecord record, ErrorForm form,
-               RequestObserver* observer, const Clock& clock);
-  // Tells the observer, whatever became of it.
+               const std::vector<RequestObserver*>& observers, const Clock& clock);
+  // Tells the observers, whatever became of it.
   ~ServiceReply();
   ServiceReply(const ServiceReply&) = delete;
   ServiceReply& operator=(const ServiceReply&) = delete;
@@ -66,7 +70,8 @@ class ServiceReply {
   void note_first_token() { record_.first_token = clock_.now() - arrival_; }
   void json(std::string body) { send({.body = std::move(body)}); }
   void send(HttpReply reply);
-  void error(const ApiError& error);
+  // The record's retry_after goes before the error's own.
+  void error(ApiError error);
   void open_stream(std::string content_type);
   void write(std::string_view bytes) { exchange_->write(bytes); }
   void end_stream();
@@ -75,7 +80,7 @@ class ServiceReply {
   const HttpExchangeRef exchange_;
   RequestRecord record_;
   const ErrorForm form_;
-  RequestObserver* const observer_;
+  const std::vector<RequestObserver*>& observers_;
   const Clock& clock_;
   const TimePoint arrival_;
   bool is_ended_ = false;

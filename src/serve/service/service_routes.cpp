@@ -131,7 +131,7 @@ void Server::count_tokens(Call& call) {
   const auto body = [&]() -> Result<std::string> {
     OrderedJson json = TRY(parse_body(call.request.body, options_.api));
     // The only field of messages that this one need not have.
-    if (json.is_object() && !json.contains("max_tokens")) json["max_tokens"] = 1;
+    if (json.is_object() && !json.contains("max_tokens")) json["max_tokens"] = 1u;
     const GenerationRequest request = TRY(
         parse_generation(ApiDialect::kMessages, json, {.limits = options_.api, .sampling = {}}));
     const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
