@@ -1,4 +1,4 @@
-// Collecting vectors.
+// Submitting inputs and collecting their vectors.
 #include "serve/service/embedding_session.h"
 
 #include <utility>

@@ -86,7 +86,8 @@ void Server::handle(HttpRequest request, HttpExchangeRef exchange) {
   call.reply = std::make_shared<ServiceReply>(std::move(exchange), std::move(record),
                                               form_of(call.request.path), hooks_.observers, clock_);
   std::string allowed;
-  const std::string_view method = call.request.method == "HEAD" ? "GET" : call.request.method;
+  std::string_view method = call.request.method;
+  if (method == "HEAD") method = "GET";
   for (const Route& route : routes()) {
     if (!matches(route.path, call.request.path)) continue;
     if (route.method == method) return run(route, std::move(call));

@@ -133,6 +133,7 @@ class Server final : public HttpHandler {
   Result<ClassId> class_of(const std::optional<std::string>& asked,
                            const RequestRecord& record) const;
   TimePoint deadline_of(const std::optional<Duration>& timeout, const ServiceReply& reply) const;
+  // Shared with the directory, see there.
   Result<std::shared_ptr<const ModelService>> model_for(const std::string& name, Call& call) const;
 
   const ServerOptions options_;

@@ -1,4 +1,5 @@
-// Routes that generate nothing: health, models, tokens, templates.
+// Routes that generate nothing: health, models, tokens, templates. Models are shared with the
+// directory while a request uses them.
 #include <utility>
 
 #include "serve/service/server.h"
