@@ -59,7 +59,7 @@ struct ConstraintSpec {
 
   ConstraintKind kind = ConstraintKind::kJsonObject;
   std::string text;
-  JsonStyle style;  // of kJsonObject and kJsonSchema
+  JsonStyle style = {};  // of kJsonObject and kJsonSchema
   std::vector<ConstraintSpec> parts;
   std::uint32_t repeats_min = 0;
   std::uint32_t repeats_max = kNoMax;

@@ -30,7 +30,7 @@ struct ToolCallOptions {
   ToolCallFormat format = ToolCallFormat::kHermes;
   ToolCallNeed need = ToolCallNeed::kMayCall;
   std::uint32_t num_calls_max = ConstraintSpec::kNoMax;  // 1 where calls may not be parallel
-  JsonStyle style;
+  JsonStyle style = {};
 };
 
 // kInvalidArgument without a tool, with two of one name or with a name that is empty.

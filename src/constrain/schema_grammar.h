@@ -1,0 +1,16 @@
+// JSON Schema (draft 2020-12) as a grammar of the JSON that it allows.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "constrain/constraint_spec.h"
+#include "constrain/grammar.h"
+
+namespace millrace {
+
+// Messages name the place in the schema as a JSON pointer.
+Result<ExprId> build_schema_grammar(Grammar& grammar, const std::string& schema,
+                                    const JsonStyle& style);
+
+}  // namespace millrace

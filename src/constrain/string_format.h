@@ -1,0 +1,17 @@
+// The formats of strings that JSON Schema names, as patterns.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+namespace millrace {
+
+// A pattern for the whole text. Narrower than the standard where a pattern cannot follow it: times
+// without leap seconds and with capital T and Z, ASCII host names, addresses without comments.
+// Nothing for a format that is not known.
+std::optional<std::string_view> format_pattern(std::string_view format);
+
+// Formats of OpenAPI and others that say nothing of what a text looks like.
+bool is_annotation_format(std::string_view format);
+
+}  // namespace millrace

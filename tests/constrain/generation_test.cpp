@@ -1,0 +1,81 @@
+// A thousand generations over fifty schemas with real vocabularies: each parses and validates.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "base/file.h"
+#include "constrain/constrain_support.h"
+#include "constrain/json_validator.h"
+#include "formats/tokenizer_folder.h"
+#include "formats/tokenizer_json.h"
+#include "support/shared_data.h"
+#include "text/utf8.h"
+
+namespace millrace {
+namespace {
+
+Tokenizer load(const std::string& path) {
+  if (!path.ends_with(".json")) {
+    return MUST(Tokenizer::create(MUST(load_tokenizer_spec(shared_data(path)))));  // published
+  }
+  const Json json = MUST(read_json_file(shared_data(path)));               // published
+  return MUST(Tokenizer::create(MUST(parse_tokenizer_json(json, path))));  // published
+}
+
+void generate_with(const std::string& path, std::size_t num_each) {
+  MILLRACE_NEEDS_SHARED_DATA(path);
+  const SystemClock clock;
+  const Tokenizer tokenizer = load(path);
+  const auto vocabulary = TokenVocabulary::create(tokenizer, tokenizer.num_tokens());
+  ASSERT_TRUE(vocabulary.ok()) << vocabulary.error().message;
+  GrammarCompiler compiler(vocabulary.value(), clock);
+  Random random(11);
+  // Required fields, nesting, enumerations, bounded arrays, patterns, formats, unions, recursion.
+  const std::string file = MUST(read_file(MILLRACE_SCHEMAS, 1 << 20));         // beside this
+  const OrderedJson schemas = MUST(parse_ordered_json(file, "schemas.json"));  // ours
+  std::size_t num_valid = 0;
+  std::size_t num_tokens = 0;
+  std::size_t num_unended = 0;
+  double compile_seconds = 0;
+  for (const OrderedJson& schema : schemas) {
+    const std::string text = schema.dump();
+    const TimePoint begin = clock.now();
+    const auto constraint = compiler.compile(ConstraintSpec::json_schema(text));
+    compile_seconds += seconds(clock.now() - begin);
+    ASSERT_TRUE(constraint.ok()) << text << "\n" << constraint.error().message;
+    for (std::size_t i = 0; i < num_each; ++i) {
+      const Walk walk = random_walk(*constraint.value(), *vocabulary.value(), 600, random);
+      num_tokens += walk.num_tokens;
+      if (!walk.has_ended) {
+        ++num_unended;
+        continue;
+      }
+      const auto value = parse_ordered_json(walk.text, "answer");
+      ASSERT_TRUE(value.ok()) << text << "\n" << walk.text << "\n" << value.error().message;
+      ASSERT_TRUE(is_valid_json(schema, value.value())) << text << "\n" << walk.text;
+      ++num_valid;
+    }
+  }
+  std::printf(
+      "%s: %zu schemas, %zu generations of %zu tokens, all that ended valid: %zu (cut off "
+      "%zu); compiled in %.1f ms each\n",
+      path.c_str(), schemas.size(), num_each * schemas.size(), num_tokens, num_valid, num_unended,
+      1e3 * compile_seconds / static_cast<double>(schemas.size()));
+  EXPECT_GE(num_valid * 20, num_each * schemas.size() * 19);
+}
+
+TEST(GenerationTest, Gpt2) {
+  generate_with("tokenizers/gpt2/gpt2_tokenizer.json", 8);
+}
+TEST(GenerationTest, Llama2) {
+  generate_with("tokenizers/llama2-hf", 8);
+}
+TEST(GenerationTest, Qwen2) {
+  generate_with("tokenizers/qwen2", 2);
+}
+TEST(GenerationTest, Llama3) {
+  generate_with("tokenizers/llama3", 2);
+}
+
+}  // namespace
+}  // namespace millrace
