@@ -11,6 +11,9 @@
 namespace millrace {
 namespace {
 
+// As large as published adapters are; what it costs is three short rows for each token of a step.
+constexpr std::size_t kAdapterRankMax = 256;
+
 template <class To, class From>
 void set_if(const std::optional<From>& from, To& to) {
   if (from) to = static_cast<To>(*from);
@@ -36,7 +39,8 @@ Result<SessionDemand> demand_of(const Checkpoint& checkpoint, const ModelOptions
   demand.num_sequences = 1;  // The longest request fits alone; how many fit at once depends.
   demand.num_sequences_max = scheduler.num_sequences_max;
   demand.limits = {.tokens_max = scheduler.step_tokens_max,
-                   .logit_rows_max = scheduler.num_sequences_max};
+                   .logit_rows_max = scheduler.num_sequences_max,
+                   .adapter_rank_max = kAdapterRankMax};
   demand.extra_bytes =
       DecoderRunner::scratch_bytes(spec.vocabulary, machine.num_threads, scheduler);
   return demand;
@@ -55,6 +59,9 @@ Result<std::unique_ptr<ServedCheckpoint>> ServedCheckpoint::open(
   served->engine_.vocabulary = session.spec().vocabulary;
   served->engine_.context_tokens = session.context_tokens();
   served->engine_.pooled_width = session.spec().hidden;
+  served->engine_.adapter_rank_max = kAdapterRankMax;
+  served->adapters_ = std::make_shared<AdapterStore>(
+      session.spec(), AdapterStoreOptions{.rank_max = kAdapterRankMax});
   // Another text at every start, unless a request brings its seed.
   served->engine_.seed = static_cast<std::uint64_t>(SystemClock().now().time_since_epoch().count());
   served->pool_.emplace(session.cache().num_blocks());
@@ -121,7 +128,11 @@ Result<std::unique_ptr<ServedModel>> CheckpointLoader::load(const std::string& n
   const ModelSpec& spec = served->session().spec();
   Loaded loaded{.context_tokens = served->session().context_tokens(),
                 .vocabulary = spec.vocabulary,
-                .eos_ids = {spec.eos_ids.begin(), spec.eos_ids.end()}};
+                .eos_ids = {spec.eos_ids.begin(), spec.eos_ids.end()},
+                .adapters = served->adapters()};
+  for (const AdapterConfig& adapter : from.config.adapters) {
+    TRY(served->adapters()->load(adapter.name, adapter.path));
+  }
   const std::lock_guard lock(mutex_);
   loaded_[name] = std::move(loaded);
   return std::unique_ptr<ServedModel>(std::move(served));
@@ -144,9 +155,10 @@ Result<ModelFacts> CheckpointLoader::facts(const std::string& name) {
   const std::span<const TokenId> ends = facts.tokenizer.end_of_generation_ids();
   facts.stop_ids.assign(ends.begin(), ends.end());
   const std::lock_guard lock(mutex_);
-  const Loaded& loaded = loaded_[name];
+  Loaded& loaded = loaded_[name];
   facts.context_tokens = loaded.context_tokens;
   facts.vocabulary = loaded.vocabulary;
+  facts.adapters = std::move(loaded.adapters);
   for (const TokenId id : loaded.eos_ids) {
     if (std::count(facts.stop_ids.begin(), facts.stop_ids.end(), id) == 0) {
       facts.stop_ids.push_back(id);

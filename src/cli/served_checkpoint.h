@@ -9,6 +9,7 @@
 
 #include "cli/model_session.h"
 #include "cli/model_text.h"
+#include "engine/adapter_store.h"
 #include "engine/decoder_runner.h"
 #include "engine/model_registry.h"
 #include "memory/block_pool.h"
@@ -27,11 +28,14 @@ class ServedCheckpoint final : public ServedModel {
   ModelRunner& runner() override { return *runner_; }
   EngineOptions engine_options() const override { return engine_; }
   const ModelSession& session() const { return *session_; }
+  // Shared with the text side, which may outlive the model.
+  std::shared_ptr<AdapterStore> adapters() const { return adapters_; }
 
  private:
   ServedCheckpoint() = default;
 
   std::unique_ptr<ModelSession> session_;
+  std::shared_ptr<AdapterStore> adapters_;
   std::optional<BlockPool> pool_;
   std::unique_ptr<DecoderRunner> runner_;
   EngineOptions engine_;
@@ -59,6 +63,7 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
     std::size_t context_tokens = 0;
     std::size_t vocabulary = 0;
     std::vector<TokenId> eos_ids;
+    std::shared_ptr<AdapterStore> adapters;  // until facts() has handed it on
   };
 
   Result<Source> source(const std::string& name) const;

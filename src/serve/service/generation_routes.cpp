@@ -64,7 +64,7 @@ Status Server::begin_generation(Call& call, ApiDialect dialect) {
   AnswerIdentity identity;
   identity.id = answer_number_text(options_.request_seed ^ num_requests_.fetch_add(1));
   identity.unix_seconds = static_cast<std::int64_t>(std::time(nullptr));
-  identity.model = model->name();
+  identity.model = request.model.empty() ? model->name() : request.model;
   for (const Request& one : requests) identity.num_prompt += one.prompt.size();
   std::make_shared<GenerationSession>(sessions_, call.reply, std::move(request), model,
                                       std::move(identity))
@@ -77,6 +77,7 @@ Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& re
                                                      const ServiceReply& reply) const {
   Request common;
   common.service_class = TRY(class_of(request.class_name, reply.record()));
+  common.adapter = TRY(model.adapter(request.model));
   common.sampling = request.sampling;
   common.max_tokens = request.max_tokens ? request.max_tokens : model.facts().max_tokens;
   common.min_tokens = request.min_tokens;
@@ -109,6 +110,7 @@ Status Server::begin_embeddings(Call& call) {
   const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
   Request common;
   common.service_class = TRY(class_of(request.class_name, call.reply->record()));
+  common.adapter = TRY(model->adapter(request.model));
   common.pooling = model->facts().pooling;
   common.salt = salt_of(request.cache_salt);
   common.deadline = deadline_of(request.timeout, *call.reply);
@@ -120,7 +122,9 @@ Status Server::begin_embeddings(Call& call) {
   }
   call.reply->record().user = request.user;
   call.reply->record().class_name = options_.classes[common.service_class.index].name;
-  std::make_shared<EmbeddingSession>(sessions_, call.reply, std::move(request), model)
+  std::string name = request.model.empty() ? model->name() : request.model;
+  std::make_shared<EmbeddingSession>(sessions_, call.reply, std::move(request), model,
+                                     std::move(name))
       ->start(std::move(requests));
   return Ok{};
 }

@@ -31,6 +31,26 @@ Status ModelDirectory::retire(const std::string& name) {
   return registry_.retire(name);
 }
 
+Status ModelDirectory::load_adapter(const std::string& model, const std::string& name,
+                                    const std::string& path) {
+  if (!name.empty() && find(name).ok()) {
+    return Error{ErrorCode::kInvalidArgument, "the name " + name + " is taken"};
+  }
+  const std::shared_ptr<const ModelService> base = TRY(find(model));
+  if (base->facts().adapters == nullptr) {
+    return Error{ErrorCode::kUnsupported, "model " + base->name() + " takes no adapters"};
+  }
+  return base->facts().adapters->load(name, path);
+}
+
+Status ModelDirectory::unload_adapter(const std::string& name) {
+  const std::shared_ptr<const ModelService> base = TRY(find(name));
+  if (base->facts().adapters == nullptr) {
+    return Error{ErrorCode::kNotFound, "adapter " + name + " is not loaded"};
+  }
+  return base->facts().adapters->unload(name);
+}
+
 // The registry may have made an idle model go to make room: what it no longer serves is not found.
 std::vector<std::shared_ptr<const ModelService>> ModelDirectory::models() const {
   const std::vector<ModelStatus> states = registry_.models();
@@ -50,6 +70,9 @@ Result<std::shared_ptr<const ModelService>> ModelDirectory::find(const std::stri
     const std::lock_guard lock(mutex_);
     for (const auto& model : models_) {
       if (name.empty() || model->name() == name) return model;
+    }
+    for (const auto& model : models_) {
+      if (model->has_adapter(name)) return model;
     }
   }
   return Error{ErrorCode::kNotFound,

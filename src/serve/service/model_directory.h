@@ -29,7 +29,14 @@ class ModelDirectory {
   Status load(const std::string& name);
   Status retire(const std::string& name);
 
-  // The model of that name; the first one for an empty name; kNotFound.
+  // Adds an adapter to a model, under a name of its own, while others serve; as AdapterStore::load
+  // and unload. kNotFound when there is no such model or adapter, kUnsupported when the model takes
+  // none.
+  Status load_adapter(const std::string& model, const std::string& name, const std::string& path);
+  Status unload_adapter(const std::string& name);
+
+  // The model of that name, or that has an adapter of that name; the first one for an empty name;
+  // kNotFound.
   Result<std::shared_ptr<const ModelService>> find(const std::string& name) const;
   // Those that serve, in the order in which they were loaded.
   std::vector<std::shared_ptr<const ModelService>> models() const;

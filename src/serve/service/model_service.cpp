@@ -129,6 +129,18 @@ Result<std::vector<std::vector<TokenId>>> ModelService::ids_of_texts(const TextP
   return ids;
 }
 
+bool ModelService::has_adapter(std::string_view name) const {
+  return facts_.adapters != nullptr && facts_.adapters->find(name) != nullptr;
+}
+
+// It may have been unloaded since its name was looked up.
+Result<AdapterRef> ModelService::adapter(const std::string& name) const {
+  if (name.empty() || name == name_) return AdapterRef();
+  AdapterRef found = facts_.adapters == nullptr ? nullptr : facts_.adapters->find(name);
+  if (found != nullptr) return found;
+  return Error{ErrorCode::kNotFound, "model '" + name + "' is not served here"};
+}
+
 Result<std::vector<std::vector<TokenId>>> ModelService::input_ids(
     const EmbeddingRequest& request) const {
   std::vector<std::vector<TokenId>> inputs;

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/token_id.h"
+#include "engine/adapter_store.h"
 #include "engine/request.h"
 #include "serve/api/generation_request.h"
 #include "serve/api/text_request.h"
@@ -33,6 +34,8 @@ struct ModelFacts {
   Pooling pooling = Pooling::kMean;  // of embeddings
   // The oldest tokens of a prompt that is too long go; else it is refused.
   bool truncates_prompts = false;
+  // Shared with whoever loads further ones; null where the engine takes none.
+  std::shared_ptr<AdapterStore> adapters = nullptr;
 };
 
 // Immutable: any thread. Shared by the directory and the requests on their way, which outlive a
@@ -48,6 +51,9 @@ class ModelService {
   const Tokenizer& tokenizer() const { return facts_.tokenizer; }
   std::int64_t loaded_at() const { return loaded_at_; }  // unix seconds
   bool has_chat_template() const { return facts_.chat_template.has_value(); }
+  // Of that name; null for the model's own name, or none. kNotFound.
+  Result<AdapterRef> adapter(const std::string& name) const;
+  bool has_adapter(std::string_view name) const;
   // Source of what render() uses.
   const std::string& template_source() const { return template_source_; }
 

@@ -7,12 +7,15 @@
 namespace millrace {
 namespace {
 
-OrderedJson model_json(const ModelService& model) {
-  return {{"id", model.name()},
-          {"object", "model"},
-          {"created", model.loaded_at()},
-          {"owned_by", "millrace"},
-          {"max_model_len", model.facts().context_tokens}};
+// `name` is the model's own or an adapter's.
+OrderedJson model_json(const ModelService& model, const std::string& name) {
+  OrderedJson json = {{"id", name},
+                      {"object", "model"},
+                      {"created", model.loaded_at()},
+                      {"owned_by", "millrace"},
+                      {"max_model_len", model.facts().context_tokens}};
+  if (name != model.name()) json["parent"] = model.name();
+  return json;
 }
 
 std::string text_of(const OrderedJson& json) {
@@ -50,7 +53,13 @@ void Server::metrics(Call& call) {
 
 void Server::list_models(Call& call) {
   OrderedJson data = OrderedJson::array();
-  for (const auto& model : directory_.models()) data.push_back(model_json(*model));
+  for (const auto& model : directory_.models()) {
+    data.push_back(model_json(*model, model->name()));
+    if (model->facts().adapters == nullptr) continue;
+    for (const AdapterStatus& adapter : model->facts().adapters->adapters()) {
+      data.push_back(model_json(*model, adapter.name));
+    }
+  }
   call.reply->json(text_of(OrderedJson{{"object", "list"}, {"data", std::move(data)}}));
 }
 
@@ -58,7 +67,7 @@ void Server::show_model(Call& call) {
   const std::string name = call.request.path.substr(std::string_view("/v1/models/").size());
   const auto model = directory_.find(name);
   if (!model.ok()) return call.reply->error(api_error(model.error()));
-  call.reply->json(text_of(model_json(*model.value())));
+  call.reply->json(text_of(model_json(*model.value(), name)));
 }
 
 Result<std::shared_ptr<const ModelService>> Server::model_for(const std::string& name,
