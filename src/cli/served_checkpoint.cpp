@@ -151,6 +151,7 @@ Result<ModelFacts> CheckpointLoader::facts(const std::string& name) {
   facts.eos_text = std::move(text.eos_text);
   facts.sampling = sampling_of(from.config.sampling, default_sampling(checkpoint));
   set_if(from.config.sampling.max_tokens, facts.max_tokens);
+  facts.pooling = from.config.pooling == EmbeddingPooling::kMean ? Pooling::kMean : Pooling::kLast;
   facts.truncates_prompts = from.config.overlong_prompt == OverlongPrompt::kTruncateLeft;
   const std::span<const TokenId> ends = facts.tokenizer.end_of_generation_ids();
   facts.stop_ids.assign(ends.begin(), ends.end());

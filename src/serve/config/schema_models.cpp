@@ -177,6 +177,11 @@ constexpr Setting kModel[] = {
      .help = "A prompt longer than the context is refused, or loses its oldest tokens.",
      .flag = "--overlong-prompt",
      .choices = "refuse truncate_left"},
+    {.key = "pooling",
+     .field = field<&ModelConfig::pooling>,
+     .help = "Embeddings are the mean of all tokens' hidden states, or the last token's.",
+     .flag = "--pooling",
+     .choices = "mean last"},
 };
 
 constexpr Section kModelSections[] = {

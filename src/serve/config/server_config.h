@@ -79,6 +79,9 @@ enum class OverlongPrompt : std::uint8_t {
   kTruncateLeft,  // the oldest tokens go
 };
 
+// What an embedding is made of: the hidden states of all tokens, or that of the last one.
+enum class EmbeddingPooling : std::uint8_t { kMean, kLast };
+
 struct ModelConfig {
   std::string name;  // what requests give as their model; empty: the last part of the path
   std::string path;  // Hugging Face folder, .gguf, llama2.c .bin or hf://owner/name[@revision]
@@ -91,6 +94,7 @@ struct ModelConfig {
   std::string tool_parser;                                   // empty: found out from the template
   std::string reasoning_parser;                              // empty: found out from the template
   OverlongPrompt overlong_prompt = OverlongPrompt::kRefuse;
+  EmbeddingPooling pooling = EmbeddingPooling::kMean;
   SamplingDefaults sampling;
   std::vector<AdapterConfig> adapters;
   std::vector<HotPromptConfig> hot_prompts;
