@@ -29,6 +29,12 @@ std::size_t worthwhile_threads(std::size_t num_usable, std::uint64_t weight_byte
   return std::clamp<std::size_t>(weight_bytes / kBytesPerThread, 1, num_usable);
 }
 
+std::uint64_t hash_of(const std::string& text) {
+  KvSnapshotChecksum sum;
+  sum.add(std::as_bytes(std::span(text)));
+  return sum.value();
+}
+
 Error too_long(std::size_t context, std::size_t context_max) {
   return Error{ErrorCode::kInvalidArgument, "--context " + std::to_string(context) +
                                                 " exceeds the model's context of " +
@@ -108,6 +114,8 @@ Result<std::unique_ptr<ModelSession>> ModelSession::open(const Checkpoint& check
     machine.num_threads = worthwhile_threads(machine.num_threads, plan.num_bytes());
   std::unique_ptr<ModelSession> session(new ModelSession(std::move(machine)));
   TRY(session->size_cache(spec, plan.num_bytes(), options, demand));
+  session->config_hash_ =
+      hash_of(checkpoint.config().dump(-1, ' ', false, Json::error_handler_t::replace));
   {
     ProgressBar bar("loading");
     session->model_ = TRY(LoadedModel::load(
@@ -128,6 +136,13 @@ SessionMemory ModelSession::memory() const {
   return {.weight_bytes = model_->report().weight_bytes,
           .kv_bytes = cache_->num_bytes(),
           .workspace_bytes = workspace_.bytes().size()};
+}
+
+KvSnapshotKey ModelSession::snapshot_key() const {
+  return {.model = {hash_of(model_->report().weight_key), config_hash_},
+          .packing_version = kWeightLayoutVersion,
+          .kernel_row = std::string(machine_.kernels->isa),
+          .context = spec().context_max};
 }
 
 // What the environment says, or the small one that comes with the program: beside it where it was

@@ -13,6 +13,7 @@
 #include "cli/model_options.h"
 #include "kernels/context.h"
 #include "memory/kv_cache.h"
+#include "memory/kv_snapshot.h"
 #include "model/decoder.h"
 #include "model/loaded_model.h"
 
@@ -55,6 +56,8 @@ class ModelSession {
   std::size_t longest_context() const { return longest_context_; }  // that --context may ask for
   const MachineChoice& machine() const { return machine_; }
   SessionMemory memory() const;
+  // What saved blocks of its cache depend on.
+  KvSnapshotKey snapshot_key() const;
 
  private:
   explicit ModelSession(MachineChoice machine);
@@ -67,6 +70,7 @@ class ModelSession {
   KernelContext context_;
   std::size_t context_tokens_ = 0;
   std::size_t longest_context_ = 0;
+  std::uint64_t config_hash_ = 0;
   std::uint32_t num_blocks_ = 0;
   std::unique_ptr<LoadedModel> model_;
   std::optional<KvCache> cache_;

@@ -108,6 +108,7 @@ Status ModelRegistry::fill(Model& model) {
   options.scheduler.classes = options_.classes;
   options.listener = options_.listener;
   model.engine = TRY(Engine::create(options, model.loaded->pool(), model.loaded->runner(), clock_));
+  model.loaded->prepare(*model.engine);
   return Ok{};
 }
 
@@ -128,10 +129,7 @@ void ModelRegistry::erase(const ModelRef& model) {
 Status ModelRegistry::retire(const std::string& name) {
   {
     const std::lock_guard lock(mutex_);
-    const ModelRef model = find(name);
-    if (model == nullptr || model->state.load() != ModelState::kServing) {
-      return Error{ErrorCode::kNotFound, "there is no model " + name + " that serves"};
-    }
+    const ModelRef model = TRY(find_serving(name));
     model->engine->shutdown(Shutdown::kDrain);
     model->state.store(ModelState::kRetiring, std::memory_order_release);
     has_news_ = true;
@@ -140,20 +138,42 @@ Status ModelRegistry::retire(const std::string& name) {
   return Ok{};
 }
 
+Result<ModelRegistry::ModelRef> ModelRegistry::find_serving(const std::string& name) const {
+  ModelRef model = find(name);
+  if (model != nullptr && model->state.load() == ModelState::kServing) return model;
+  return Error{ErrorCode::kNotFound, "there is no model " + name + " that serves"};
+}
+
+Result<ModelRegistry::ModelRef> ModelRegistry::use(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  ModelRef model = TRY(find_serving(name));
+  model->last_use = ++num_uses_;
+  return model;
+}
+
 Result<std::vector<TokenStream>> ModelRegistry::submit(const std::string& name, Request request,
                                                        std::size_t num_choices) {
-  ModelRef model;
-  {
-    const std::lock_guard lock(mutex_);
-    model = find(name);
-    if (model == nullptr || model->state.load() != ModelState::kServing) {
-      return Error{ErrorCode::kNotFound, "there is no model " + name + " that serves"};
-    }
-    model->last_use = ++num_uses_;
-  }
+  const ModelRef model = TRY(use(name));
   auto streams = model->engine->submit_choices(std::move(request), num_choices);
   wake();
   return streams;
+}
+
+Result<TokenStream> ModelRegistry::pin(const std::string& name, std::vector<TokenId> prefix) {
+  const ModelRef model = TRY(use(name));
+  Result<TokenStream> stream = model->engine->pin(std::move(prefix));
+  wake();
+  return stream;
+}
+
+Status ModelRegistry::with_engine(const std::string& name,
+                                  FunctionRef<Status(const Engine&)> look) const {
+  ModelRef model;
+  {
+    const std::lock_guard lock(mutex_);
+    model = TRY(find_serving(name));
+  }
+  return look(*model->engine);
 }
 
 void ModelRegistry::wake() {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "engine/arbiter.h"
 #include "engine/engine.h"
@@ -26,6 +27,9 @@ class ServedModel {
   virtual ModelRunner& runner() = 0;
   // The registry puts its own classes and listener in.
   virtual EngineOptions engine_options() const = 0;
+  // On the thread that loads it, before anybody else has the engine: hot prompts may be brought
+  // back here (HotPromptStore::restore).
+  virtual void prepare(Engine&) {}
 };
 
 // How models come into memory; injected by cli. Called by whoever calls ModelRegistry::load, from
@@ -76,6 +80,11 @@ class ModelRegistry {
   // As Engine::submit_choices; kNotFound when there is no such model or it does not serve.
   Result<std::vector<TokenStream>> submit(const std::string& name, Request request,
                                           std::size_t num_choices = 1);
+  // As Engine::pin, of a model that serves; kNotFound.
+  Result<TokenStream> pin(const std::string& name, std::vector<TokenId> prefix);
+  // Lets the caller look at the engine of a model that serves, which stays until `look` returns;
+  // kNotFound.
+  Status with_engine(const std::string& name, FunctionRef<Status(const Engine& engine)> look) const;
   std::vector<ModelStatus> models() const;
   // As Admission::retry_after in that model; 0 when there is none.
   Duration retry_after(const std::string& name, ClassId id) const;
@@ -105,7 +114,9 @@ class ModelRegistry {
   Status reserve(const ModelRef& model);
   bool retire_idle(std::unique_lock<std::mutex>& lock);
   Status fill(Model& model);
-  ModelRef find(const std::string& name) const;  // with mutex_ held
+  ModelRef find(const std::string& name) const;                  // with mutex_ held
+  Result<ModelRef> find_serving(const std::string& name) const;  // with mutex_ held
+  Result<ModelRef> use(const std::string& name);
   void refresh_lanes();
   void poll_lanes();
   void drop(std::size_t lane);

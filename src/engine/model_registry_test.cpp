@@ -99,7 +99,14 @@ class PlainModel final : public ServedModel {
     EngineOptions options;
     options.vocabulary = 10;
     options.context_tokens = 4096;
+    options.scheduler.hot.pinned_blocks_max = 4;
     return options;
+  }
+  // Brings back what it was told in its last life.
+  void prepare(Engine& engine) override {
+    const std::vector<TokenId> prefix(16, 7);
+    const auto fill = [](std::size_t, BlockId) -> Status { return Ok{}; };
+    EXPECT_EQ(MUST(engine.restore(prefix, HotSource::kAsked, fill)), 1u);
   }
 
  private:
@@ -210,6 +217,38 @@ TEST(ModelRegistry, ARetiredModelEndsWhatItAccepted) {
 }
 
 // Clients of two models that stay, one that comes and goes; meant for the thread sanitizer.
+TEST(ModelRegistry, HotPromptsOfAModelAreThereBeforeItServes) {
+  const SystemClock clock;
+  PlainLoader loader;
+  const auto registry = MUST(ModelRegistry::create({.bytes_max = 30}, loader, clock));
+  ASSERT_TRUE(registry->load("a10").ok());
+  registry->start();
+  TokenStream pinned = MUST(registry->pin("a10", std::vector<TokenId>(35, 8)));
+  while (pinned.pop()) {
+  }
+  for (const TokenId token : {7u, 8u}) {
+    Request request;
+    request.prompt.assign(40, token);
+    request.max_tokens = 1;
+    auto streams = MUST(registry->submit("a10", request));
+    while (streams.front().pop()) {
+    }
+    EXPECT_EQ(streams.front().finished()->num_cached, token == 7 ? 16u : 32u);
+  }
+  std::size_t num_prefixes = 0;
+  const auto look = [&](const Engine& engine) -> Status {
+    return engine.visit_hot([&](std::span<const HotPrefix> prefixes) -> Status {
+      num_prefixes = prefixes.size();
+      return Ok{};
+    });
+  };
+  EXPECT_TRUE(registry->with_engine("a10", look).ok());
+  EXPECT_EQ(num_prefixes, 2u);
+  EXPECT_EQ(registry->with_engine("b10", look).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(registry->pin("b10", {1}).error().code, ErrorCode::kNotFound);
+  registry->shutdown(Shutdown::kDrain);
+}
+
 TEST(ModelRegistry, ServesWhileModelsComeAndGo) {
   const SystemClock clock;
   PlainLoader loader;

@@ -60,7 +60,7 @@ Result<KvSnapshotHeader> read_header(std::span<const std::byte> bytes) {
   KvSnapshotChecksum sum;
   sum.add(bytes.first(sizeof(KvSnapshotHeader) - sizeof(header.header_checksum)));
   if (sum.value() != header.header_checksum) return damaged("the header's checksum differs");
-  if (header.header_bytes != sizeof(KvSnapshotHeader) || header.zero != 0) {
+  if (header.header_bytes != sizeof(KvSnapshotHeader)) {
     return damaged("the header has another layout");
   }
   if (header.file_bytes != bytes.size()) {
@@ -103,6 +103,7 @@ Result<KvSnapshotTables> KvSnapshotTables::parse(std::span<const std::byte> byte
                                                  const KvCacheSpec& spec) {
   const KvSnapshotHeader header = TRY(read_header(bytes));
   TRY(check_key(header, key));
+  TRY(check_equal("layout_version", header.layout_version, kKvLayoutVersion));
   TRY(check_equal("block_tokens", header.block_tokens, spec.block_tokens));
   TRY(check_equal("number of layers", std::size_t{header.num_layers}, spec.layers.size()));
   const std::uint64_t block_bytes = TRY(kv_bytes_per_block(spec));

@@ -32,7 +32,7 @@ struct KvSnapshotHeader {
   std::uint32_t num_layers = 0;
   std::uint32_t num_blocks = 0;
   std::uint32_t num_prefixes = 0;
-  std::uint32_t zero = 0;
+  std::uint32_t layout_version = 0;  // kKvLayoutVersion
   std::uint64_t block_bytes = 0;
   std::uint64_t tables_checksum = 0;
   std::uint64_t header_checksum = 0;  // of all before it
@@ -64,6 +64,8 @@ static_assert(sizeof(KvSnapshotBlockRecord) == 16);
 
 inline constexpr std::array<char, 8> kKvSnapshotMagic{'M', 'R', 'K', 'V', 'S', 'N', 'A', 'P'};
 inline constexpr std::uint32_t kKvSnapshotVersion = 1;
+// Of a block's bytes; raised whenever the layout that tensor/kv_view.h draws changes.
+inline constexpr std::uint32_t kKvLayoutVersion = 2;
 inline constexpr std::size_t kKvSnapshotAlignment = 64;
 
 // A sum over parts, in their order. A change of one 8-byte word always changes it, because every

@@ -289,6 +289,21 @@ TEST_F(KvSnapshotTest, HostileTablesWithRightSumsAreRefusedOrHarmless) {
   EXPECT_GT(num_parsed, 100u);  // tokens and kinds may be anything
 }
 
+TEST_F(KvSnapshotTest, AnotherLayoutOfBlocksIsRefused) {
+  const KvCache cache = random_cache(spec_of(DType::kF16), 8, 1);
+  write(cache);
+  std::vector<std::byte> other = read();
+  KvSnapshotHeader header;
+  std::memcpy(&header, other.data(), sizeof(header));
+  ++header.layout_version;
+  std::memcpy(other.data(), &header, sizeof(header));
+  fix_sums(other, other.size() - 5 * MUST(kv_bytes_per_block(cache.spec())));
+  put(other);
+  EXPECT_EQ(KvSnapshot::open(path_, key(), cache.spec()).error().message,
+            "KV snapshot: layout_version is " + std::to_string(kKvLayoutVersion + 1) +
+                ", expected " + std::to_string(kKvLayoutVersion));
+}
+
 TEST_F(KvSnapshotTest, ALongNameOfAKernelRowIsRefused) {
   KvSnapshotKey other = key();
   other.kernel_row = "a-row-of-16-byte";

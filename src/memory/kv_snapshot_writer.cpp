@@ -93,6 +93,7 @@ KvSnapshotHeader make_header(const KvSnapshotKey& key, const KvCacheSpec& spec,
   header.context = key.context;
   std::copy(key.kernel_row.begin(), key.kernel_row.end(), header.kernel_row.begin());
   header.packing_version = key.packing_version;
+  header.layout_version = kKvLayoutVersion;
   header.block_tokens = spec.block_tokens;
   header.num_layers = static_cast<std::uint32_t>(tables.layers.size());
   header.num_blocks = static_cast<std::uint32_t>(tables.blocks.size());

@@ -21,6 +21,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(
   }));
 
   LoadReport report;
+  report.weight_key = store_options.key;
   report.weight_bytes = plan.num_bytes();
   report.num_kept = plan.num_kept();
   report.is_shared = store.is_shared();

@@ -26,6 +26,7 @@ struct LoadOptions {
 
 // Where the weights came from, for one line of a log.
 struct LoadReport {
+  std::string weight_key;  // names the packed bytes: files, formats, version of the layout
   std::uint64_t weight_bytes = 0;
   std::size_t num_kept = 0;  // matrices that kept their checkpoint's format
   bool is_shared = false;

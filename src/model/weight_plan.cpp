@@ -11,8 +11,6 @@ namespace millrace {
 namespace {
 
 constexpr std::uint64_t kAlignment = 64;
-// Raised whenever the packed layout of any format changes.
-constexpr std::uint64_t kLayoutVersion = 4;
 
 // Two 64-bit lanes over a stream of numbers; tells versions of one user's files apart, not
 // adversaries.
@@ -155,7 +153,7 @@ void WeightPlan::place(WeightSlot slot) {
 
 std::string WeightPlan::store_key() const {
   KeyHash hash;
-  hash.add(kLayoutVersion);
+  hash.add(kWeightLayoutVersion);
   for (const SourceFile& file : tensors_.source().files()) {
     hash.add(file.path);
     hash.add(file.identity.device);

@@ -18,6 +18,9 @@
 
 namespace millrace {
 
+// Of the packed bytes of all formats; raised whenever one changes.
+inline constexpr std::uint32_t kWeightLayoutVersion = 4;
+
 struct WeightOptions {
   // For every matrix whose layer does not say otherwise; absent: the format nearest to the
   // checkpoint's.

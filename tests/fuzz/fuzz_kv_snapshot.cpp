@@ -44,6 +44,7 @@ std::vector<std::byte> with_sums(std::span<const std::byte> input) {
   header.magic = kKvSnapshotMagic;
   header.version = kKvSnapshotVersion;
   header.header_bytes = sizeof(header);
+  header.layout_version = kKvLayoutVersion;
   header.block_tokens = spec().block_tokens;
   header.num_layers = 1;
   header.num_prefixes = static_cast<std::uint32_t>(input[0]);
