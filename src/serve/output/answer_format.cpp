@@ -28,6 +28,8 @@ struct Row {
 
 const std::vector<Row>& rows() {
   static const std::vector<Row> kRows{
+      // MiniMax puts other things between the same marks.
+      {ToolFormat::kNone, "none", {"<tool_call>", "<invoke name="}, {}},
       {ToolFormat::kMistral, "mistral", {"[TOOL_CALLS]"}, {"[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"}},
       {ToolFormat::kKimi,
        "kimi",
