@@ -46,6 +46,26 @@ Result<SessionDemand> demand_of(const Checkpoint& checkpoint, const ModelOptions
   return demand;
 }
 
+Result<std::vector<TextHook>> hooks_of(const ServerConfig& config, const std::string& model) {
+  std::vector<TextHook> hooks;
+  for (const HookConfig& hook : config.hooks) {
+    const auto& models = hook.models;
+    if (!models.empty() && std::count(models.begin(), models.end(), model) == 0) continue;
+    switch (hook.kind) {
+      case HookKind::kTrim:
+        hooks.push_back({.kind = TextHook::Kind::kTrim});
+        break;
+      case HookKind::kTidyJson:
+        hooks.push_back({.kind = TextHook::Kind::kTidyJson});
+        break;
+      case HookKind::kRedact:
+        hooks.push_back(TRY(redact_hook(hook.pattern, hook.replacement)));
+        break;
+    }
+  }
+  return hooks;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ServedCheckpoint>> ServedCheckpoint::open(
@@ -152,6 +172,9 @@ Result<ModelFacts> CheckpointLoader::facts(const std::string& name) {
   facts.sampling = sampling_of(from.config.sampling, default_sampling(checkpoint));
   set_if(from.config.sampling.max_tokens, facts.max_tokens);
   facts.pooling = from.config.pooling == EmbeddingPooling::kMean ? Pooling::kMean : Pooling::kLast;
+  facts.tool_parser = from.config.tool_parser;
+  facts.reasoning_parser = from.config.reasoning_parser;
+  facts.hooks = TRY(hooks_of(config_, name));
   facts.truncates_prompts = from.config.overlong_prompt == OverlongPrompt::kTruncateLeft;
   const std::span<const TokenId> ends = facts.tokenizer.end_of_generation_ids();
   facts.stop_ids.assign(ends.begin(), ends.end());

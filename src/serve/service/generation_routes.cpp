@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "serve/output/constraint_choice.h"
 #include "serve/service/embedding_session.h"
 #include "serve/service/server.h"
 
@@ -56,7 +57,8 @@ Status Server::begin_generation(Call& call, ApiDialect dialect) {
   const std::shared_ptr<const ModelService> model = TRY(model_for(requested_model(body), call));
   GenerationRequest request = TRY(parse_generation(
       dialect, body, {.limits = options_.api, .sampling = model->facts().sampling}));
-  std::vector<Request> requests = TRY(engine_requests(request, *model, *call.reply));
+  const std::vector<PreparedPrompt> prompts = TRY(model->prompts(request));
+  std::vector<Request> requests = TRY(engine_requests(request, prompts, *model, *call.reply));
   RequestRecord& record = call.reply->record();
   record.user = request.user;
   record.is_stream = request.is_stream;
@@ -68,11 +70,12 @@ Status Server::begin_generation(Call& call, ApiDialect dialect) {
   for (const Request& one : requests) identity.num_prompt += one.prompt.size();
   std::make_shared<GenerationSession>(sessions_, call.reply, std::move(request), model,
                                       std::move(identity))
-      ->start(std::move(requests));
+      ->start(std::move(requests), prompts);
   return Ok{};
 }
 
 Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& request,
+                                                     const std::vector<PreparedPrompt>& prompts,
                                                      const ModelService& model,
                                                      const ServiceReply& reply) const {
   Request common;
@@ -84,11 +87,15 @@ Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& re
   common.stop_ids = stops_of(request, model);
   common.salt = salt_of(request.cache_salt);
   common.deadline = deadline_of(request.timeout, reply);
-  std::vector<std::vector<TokenId>> prompts = TRY(model.prompt_ids(request));
+  const AnswerFormat& format = model.answer_format();
   std::vector<Request> requests;
-  for (std::vector<TokenId>& ids : prompts) {
+  for (const PreparedPrompt& prompt : prompts) {
     requests.push_back(common);
-    requests.back().prompt = std::move(ids);
+    requests.back().prompt = prompt.ids;
+    const ReasoningStart start =
+        format.reasoning ? reasoning_start(*format.reasoning, prompt.text) : ReasoningStart::kOver;
+    const std::optional<ConstraintSpec> spec = TRY(constraint_choice(request, format, start));
+    if (spec) requests.back().constraint = TRY(model.constraint(*spec));
   }
   return requests;
 }

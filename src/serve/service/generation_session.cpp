@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/random.h"
+
 namespace millrace {
 // A deadline that passed before anything was generated leaves nothing to answer with.
 std::optional<Error> failure_of(const Finish& finish) {
@@ -38,10 +40,11 @@ GenerationSession::GenerationSession(SessionContext& context, ServiceReplyRef re
       watch_(context.hub.next_watch()),
       writer_(make_answer_writer(request_, std::move(identity))) {}
 
-void GenerationSession::start(std::vector<Request> requests) {
+void GenerationSession::start(std::vector<Request> requests,
+                              const std::vector<PreparedPrompt>& prompts) {
   const std::shared_ptr<GenerationSession> self = shared_from_this();
   const ClassId service_class = requests.front().service_class;
-  const Status status = submit(std::move(requests));
+  const Status status = submit(std::move(requests), prompts);
   if (!status.ok()) {
     return reply_->error(submission_error(status.error(), context_, model_->name(), service_class));
   }
@@ -58,22 +61,36 @@ void GenerationSession::start(std::vector<Request> requests) {
 }
 
 // All or none: streams of a request that is refused are dropped, which cancels them.
-Status GenerationSession::submit(std::vector<Request> requests) {
-  std::optional<StopMatcher> matcher;
-  if (!request_.stops.empty()) matcher = TRY(StopMatcher::create(request_.stops));
+Status GenerationSession::submit(std::vector<Request> requests,
+                                 const std::vector<PreparedPrompt>& prompts) {
   std::vector<Choice> choices;
-  for (Request& request : requests) {
-    request.watch = watch_;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].watch = watch_;
     std::vector<TokenStream> streams =
-        TRY(context_.registry.submit(model_->name(), std::move(request), request_.num_choices));
+        TRY(context_.registry.submit(model_->name(), std::move(requests[i]), request_.num_choices));
     for (TokenStream& stream : streams) {
-      choices.push_back({.stream = std::move(stream),
-                         .text = ChoiceText(choices.size(), request_, *model_, matcher)});
+      choices.push_back(TRY(make_choice(std::move(stream), choices.size(), prompts[i])));
     }
   }
   const std::lock_guard lock(mutex_);
   choices_ = std::move(choices);
   return Ok{};
+}
+
+Result<GenerationSession::Choice> GenerationSession::make_choice(
+    TokenStream stream, std::size_t index, const PreparedPrompt& prompt) const {
+  AnswerTextOptions options = answer_text_options(request_, model_->answer_format(), prompt.text);
+  options.choice = index;
+  options.id_seed = mix64(watch_) + index;
+  options.hooks = model_->facts().hooks;
+  const bool is_chat = std::holds_alternative<ChatPrompt>(request_.prompt);
+  options.position = is_chat ? StreamPosition::kStart : StreamPosition::kContinuation;
+  AnswerText text = TRY(AnswerText::create(model_->tokenizer(), std::move(options)));
+  Choice choice{.stream = std::move(stream), .text = std::move(text)};
+  if (request_.echoes_prompt) {
+    choice.echo = prompt.text.empty() ? TRY(model_->tokenizer().decode(prompt.ids)) : prompt.text;
+  }
+  return choice;
 }
 
 void GenerationSession::cancel() {
@@ -92,15 +109,13 @@ bool GenerationSession::pump() {
   const bool is_full = request_.is_stream && reply_->exchange().num_unsent_bytes() >
                                                  context_.limits.stream_buffer_bytes_max;
   if (is_full) return false;  // on_drained brings us back.
-  for (std::size_t i = 0; i < choices_.size(); ++i) {
-    pump_choice(i);
-    const std::optional<Finish>& finish = choices_[i].finish;
-    if (finish && finish->error) return fail_choice(*finish->error);
+  for (Choice& choice : choices_) {
+    pump_choice(choice);
+    if (choice.finish && choice.finish->error) return fail_choice(*choice.finish->error);
   }
   write_events();
-  const bool is_over = std::all_of(choices_.begin(), choices_.end(), [](const Choice& choice) {
-    return choice.has_ended && choice.finish.has_value();
-  });
+  const bool is_over = std::all_of(choices_.begin(), choices_.end(),
+                                   [](const Choice& choice) { return choice.finish.has_value(); });
   if (is_over) finish();
   if (request_.is_stream && !out_.empty()) {
     reply_->write(out_);
@@ -110,28 +125,23 @@ bool GenerationSession::pump() {
   return is_over;
 }
 
-void GenerationSession::pump_choice(std::size_t index) {
-  Choice& choice = choices_[index];
+void GenerationSession::pump_choice(Choice& choice) {
   if (choice.finish) return;
   while (const std::optional<GeneratedToken> token = choice.stream.try_pop()) {
-    if (choice.has_ended) continue;  // What came after a stop string.
+    if (choice.text.has_ended()) continue;  // What came after a stop string.
     if (!reply_->record().first_token) reply_->note_first_token();
     ++choice.num_taken;
-    choice.has_ended = choice.text.push(*token, events_);
-    if (choice.has_ended) choice.stream.cancel();
+    choice.text.push(*token, events_);
+    if (choice.text.has_ended()) choice.stream.cancel();
   }
-  const std::optional<Finish> finish = choice.stream.finished();
-  if (!finish) return;
-  choice.finish = finish;
-  if (choice.has_ended) return;
-  choice.finish->error = failure_of(*finish);
-  if (!choice.finish->error) end_choice(choice, *finish);
-}
-
-void GenerationSession::end_choice(Choice& choice, const Finish& finish) {
-  choice.num_taken = finish.num_generated;
-  choice.text.finish(finish, events_);
-  choice.has_ended = true;
+  choice.finish = choice.stream.finished();
+  if (!choice.finish) return;
+  if (!choice.text.has_ended()) {
+    choice.finish->error = failure_of(*choice.finish);
+    if (choice.finish->error) return;
+    choice.num_taken = choice.finish->num_generated;
+  }
+  choice.text.finish(*choice.finish, events_);
 }
 
 // A choice that failed fails the request: what the others have so far is no answer.
@@ -149,15 +159,19 @@ bool GenerationSession::fail_choice(const Error& error) {
   return true;
 }
 
-void GenerationSession::begin_stream() {
+void GenerationSession::begin_answer() {
   has_begun_ = true;
   if (request_.is_stream) reply_->open_stream(answer_content_type(request_));
   writer_->begin(out_);
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    if (choices_[i].echo.empty()) continue;
+    writer_->write({i, ContentDelta{.text = std::move(choices_[i].echo), .logprobs = {}}}, out_);
+  }
 }
 
 void GenerationSession::write_events() {
   if (events_.empty()) return;
-  if (!has_begun_) begin_stream();
+  if (!has_begun_) begin_answer();
   for (const AnswerEvent& event : events_) writer_->write(event, out_);
   events_.clear();
 }
@@ -179,6 +193,7 @@ Usage GenerationSession::usage() const {
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     const Finish& finish = *choices_[i].finish;
     usage.num_completion += choices_[i].num_taken;
+    usage.num_reasoning += choices_[i].text.num_reasoning_tokens();
     if (i % request_.num_choices != 0) continue;  // The prompt counts once.
     usage.num_prompt += finish.num_prompt;
     usage.num_cached += finish.num_cached;

@@ -12,8 +12,8 @@
 
 #include "engine/model_registry.h"
 #include "serve/api/answer.h"
+#include "serve/output/answer_text.h"
 #include "serve/service/answer_hub.h"
-#include "serve/service/choice_text.h"
 #include "serve/service/model_service.h"
 #include "serve/service/service_reply.h"
 
@@ -51,24 +51,25 @@ class GenerationSession final : public AnswerTask,
   GenerationSession(SessionContext& context, ServiceReplyRef reply, GenerationRequest request,
                     std::shared_ptr<const ModelService> model, AnswerIdentity identity);
 
-  // Submits everything, or answers with what is wrong. `requests` has one for each prompt.
-  void start(std::vector<Request> requests);
+  // Submits everything, or answers with what is wrong. One request of the engine for each prompt.
+  void start(std::vector<Request> requests, const std::vector<PreparedPrompt>& prompts);
   bool pump() override;
   void cancel();
 
  private:
   struct Choice {
     TokenStream stream;
-    ChoiceText text;
-    bool has_ended = false;             // its ChoiceFinished was written
-    std::optional<Finish> finish = {};  // as the engine says it
+    AnswerText text;
+    std::string echo = {};              // what the answer's text begins with
+    std::optional<Finish> finish = {};  // as the engine says it; its ChoiceFinished was written
     std::size_t num_taken = 0;
   };
 
-  Status submit(std::vector<Request> requests);
-  void begin_stream();
-  void pump_choice(std::size_t index);
-  void end_choice(Choice& choice, const Finish& finish);
+  Status submit(std::vector<Request> requests, const std::vector<PreparedPrompt>& prompts);
+  Result<Choice> make_choice(TokenStream stream, std::size_t index,
+                             const PreparedPrompt& prompt) const;
+  void begin_answer();
+  void pump_choice(Choice& choice);
   bool fail_choice(const Error& error);
   void write_events();
   void finish();

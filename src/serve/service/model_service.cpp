@@ -5,6 +5,8 @@
 #include <ctime>
 #include <utility>
 
+#include "serve/output/render_chat.h"
+
 namespace millrace {
 namespace {
 
@@ -23,13 +25,18 @@ void keep_last(std::size_t num_kept, std::vector<TokenId>& ids) {
 Result<std::shared_ptr<const ModelService>> ModelService::create(std::string name, ModelFacts facts,
                                                                  std::int64_t unix_seconds) {
   const std::string source = facts.chat_template.value_or(std::string(kPlainTemplate));
+  AnswerFormat format = millrace::answer_format(source);
+  if (!facts.tool_parser.empty()) format.tools = TRY(tool_format_named(facts.tool_parser));
+  if (!facts.reasoning_parser.empty()) {
+    format.reasoning = TRY(reasoning_tags_named(facts.reasoning_parser));
+  }
   Result<ChatTemplate> parsed = ChatTemplate::parse(source);
   if (!parsed.ok()) {
     return with_context(std::move(parsed).error(), "chat template of model " + name);
   }
   std::shared_ptr<ModelService> service(
       new ModelService(std::move(name), std::move(facts), std::move(parsed).value(), unix_seconds));
-  service->template_source_ = source;
+  service->answer_format_ = format;
   return std::shared_ptr<const ModelService>(std::move(service));
 }
 
@@ -41,52 +48,11 @@ ModelService::ModelService(std::string name, ModelFacts facts, ChatTemplate chat
       template_(std::move(chat_template)),
       template_facts_(facts_.chat_template ? template_.facts() : ChatTemplateFacts{}) {}
 
-// The forms in which the template reads content and arguments.
-OrderedJson ModelService::fitted_messages(const OrderedJson& messages) const {
-  OrderedJson fitted = messages;
-  for (OrderedJson& message : fitted) {
-    if (template_facts_.needs_content_parts && message.contains("content") &&
-        message["content"].is_string()) {
-      OrderedJson part = {{"type", "text"}, {"text", message["content"]}};
-      message["content"] = OrderedJson::array({std::move(part)});
-    }
-    if (!template_facts_.needs_argument_objects || !message.contains("tool_calls")) continue;
-    for (OrderedJson& call : message["tool_calls"]) {
-      OrderedJson& arguments = call["function"]["arguments"];
-      if (!arguments.is_string()) continue;
-      Result<OrderedJson> parsed =
-          parse_ordered_json(arguments.get_ref<const std::string&>(), "arguments");
-      if (parsed.ok()) arguments = std::move(parsed).value();
-    }
-  }
-  return fitted;
-}
-
 Result<std::string> ModelService::render(const ChatPrompt& prompt) const {
-  ChatTemplateInput input;
-  input.messages = fitted_messages(prompt.messages);
-  input.tools = prompt.tools;
-  input.documents = prompt.documents;
-  input.arguments = prompt.arguments;
-  input.generation_prompt =
-      prompt.continues_final_message ? GenerationPrompt::kOff : prompt.generation_prompt;
-  input.bos_token = facts_.bos_text;
-  input.eos_token = facts_.eos_text;
-  input.unix_seconds = static_cast<std::int64_t>(std::time(nullptr));
-  std::string text = TRY(template_.render(input));
-  if (!prompt.continues_final_message || prompt.messages.empty()) return text;
-  // What the template writes behind the last message ends it; the answer goes on inside.
-  const OrderedJson& last = prompt.messages.back();
-  const std::string content =
-      last.contains("content") && last["content"].is_string() ? last["content"] : OrderedJson("");
-  const std::size_t found = text.rfind(content);
-  if (found == std::string::npos) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "the chat template does not show the final message as it is, so it cannot be "
-                 "continued"};
-  }
-  text.resize(found + content.size());
-  return text;
+  return render_chat(template_, template_facts_, prompt,
+                     {.bos_token = facts_.bos_text,
+                      .eos_token = facts_.eos_text,
+                      .unix_seconds = static_cast<std::int64_t>(std::time(nullptr))});
 }
 
 // The template writes the special tokens itself.
@@ -102,20 +68,27 @@ Result<std::vector<TokenId>> ModelService::text_ids(std::string_view text,
                                  {.add_special = add_special, .parse_special = ParseSpecial::kYes});
 }
 
-Result<std::vector<std::vector<TokenId>>> ModelService::prompt_ids(
-    const GenerationRequest& request) const {
-  std::vector<std::vector<TokenId>> prompts;
+Result<std::vector<PreparedPrompt>> ModelService::prompts(const GenerationRequest& request) const {
+  std::vector<PreparedPrompt> prompts;
   if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
-    prompts.push_back(TRY(chat_ids(*chat)));
+    PreparedPrompt& prompt = prompts.emplace_back();
+    prompt.text = TRY(render(*chat));
+    prompt.ids = TRY(facts_.tokenizer.encode(
+        prompt.text, {.add_special = AddSpecial::kNo, .parse_special = ParseSpecial::kYes}));
   } else if (const auto* texts = std::get_if<TextPrompts>(&request.prompt)) {
     const AddSpecial special = request.adds_special_tokens ? AddSpecial::kYes : AddSpecial::kNo;
-    prompts = TRY(ids_of_texts(*texts, special));
+    std::vector<std::vector<TokenId>> all = TRY(ids_of_texts(*texts, special));
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      prompts.push_back({.ids = std::move(all[i]), .text = (*texts)[i]});
+    }
   } else {
-    prompts = std::get<TokenPrompts>(request.prompt);
+    for (const std::vector<TokenId>& ids : std::get<TokenPrompts>(request.prompt)) {
+      prompts.push_back({.ids = ids, .text = ""});
+    }
   }
-  for (std::vector<TokenId>& ids : prompts) {
-    cut(request, ids);
-    if (ids.empty()) {
+  for (PreparedPrompt& prompt : prompts) {
+    cut(request, prompt.ids);
+    if (prompt.ids.empty()) {
       return Error{ErrorCode::kInvalidArgument, "prompt is empty: it has no token at all"};
     }
   }
@@ -127,18 +100,6 @@ Result<std::vector<std::vector<TokenId>>> ModelService::ids_of_texts(const TextP
   std::vector<std::vector<TokenId>> ids;
   for (const std::string& text : texts) ids.push_back(TRY(text_ids(text, add_special)));
   return ids;
-}
-
-bool ModelService::has_adapter(std::string_view name) const {
-  return facts_.adapters != nullptr && facts_.adapters->find(name) != nullptr;
-}
-
-// It may have been unloaded since its name was looked up.
-Result<AdapterRef> ModelService::adapter(const std::string& name) const {
-  if (name.empty() || name == name_) return AdapterRef();
-  AdapterRef found = facts_.adapters == nullptr ? nullptr : facts_.adapters->find(name);
-  if (found != nullptr) return found;
-  return Error{ErrorCode::kNotFound, "model '" + name + "' is not served here"};
 }
 
 Result<std::vector<std::vector<TokenId>>> ModelService::input_ids(
@@ -156,6 +117,34 @@ Result<std::vector<std::vector<TokenId>>> ModelService::input_ids(
     }
   }
   return inputs;
+}
+
+bool ModelService::has_adapter(std::string_view name) const {
+  return facts_.adapters != nullptr && facts_.adapters->find(name) != nullptr;
+}
+
+// It may have been unloaded since its name was looked up.
+Result<AdapterRef> ModelService::adapter(const std::string& name) const {
+  if (name.empty() || name == name_) return AdapterRef();
+  AdapterRef found = facts_.adapters == nullptr ? nullptr : facts_.adapters->find(name);
+  if (found != nullptr) return found;
+  return Error{ErrorCode::kNotFound, "model '" + name + "' is not served here"};
+}
+
+// A model that is never asked for structure pays nothing for it.
+Result<std::shared_ptr<const LogitConstraint>> ModelService::constraint(
+    const ConstraintSpec& spec) const {
+  GrammarCompiler* compiler = nullptr;
+  {
+    const std::lock_guard lock(compiler_mutex_);
+    if (compiler_ == nullptr) {
+      std::shared_ptr<const TokenVocabulary> vocabulary =
+          TRY(TokenVocabulary::create(facts_.tokenizer, facts_.vocabulary));
+      compiler_ = std::make_unique<GrammarCompiler>(std::move(vocabulary), clock_);
+    }
+    compiler = compiler_.get();
+  }
+  return compiler->compile(spec);
 }
 
 void ModelService::cut(const GenerationRequest& request, std::vector<TokenId>& ids) const {

@@ -128,6 +128,7 @@ class Server final : public HttpHandler {
   void generate(Call& call, ApiDialect dialect);
   Status begin_generation(Call& call, ApiDialect dialect);
   Result<std::vector<Request>> engine_requests(const GenerationRequest& request,
+                                               const std::vector<PreparedPrompt>& prompts,
                                                const ModelService& model,
                                                const ServiceReply& reply) const;
   Result<ClassId> class_of(const std::optional<std::string>& asked,
