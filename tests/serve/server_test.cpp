@@ -174,6 +174,26 @@ TEST_F(ServerTest, StopStringsEndAnAnswerAndItsWork) {
   EXPECT_TRUE(await([&] { return num_live() == 0; }));
 }
 
+TEST_F(ServerTest, WhatCannotBeEnforcedIsRefused) {
+  start();
+  HttpClient one = client();
+  const auto reply =
+      one.post("/v1/chat/completions",
+               chat_body(5, R"(,"response_format":{"type":"json_schema","json_schema":{"name":"x",)"
+                            R"("schema":{"type":"string","minLength":5,"maxLength":2}}})"));
+  EXPECT_EQ(reply->status / 100, 4) << reply->status << reply->body;
+  EXPECT_EQ(one.post("/v1/chat/completions", chat_body(1))->status, 200);
+}
+
+TEST_F(ServerTest, ACompletionMayBeginWithItsPrompt) {
+  start();
+  HttpClient one = client();
+  const auto reply = one.post("/v1/completions",
+                              R"({"model":"fake","prompt":"Hello ","echo":true,"max_tokens":3})");
+  ASSERT_EQ(reply->status, 200) << reply->body;
+  EXPECT_EQ(json_of(reply->body)["choices"][0]["text"], "Hello abc");
+}
+
 TEST_F(ServerTest, OtherDialectsAnswerToo) {
   start();
   HttpClient one = client();
