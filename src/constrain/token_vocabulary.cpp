@@ -29,8 +29,8 @@ bool is_ordinary(std::string_view bytes) {
 
 }  // namespace
 
-Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::create(const Tokenizer& tokenizer,
-                                                                       std::size_t num_logits) {
+Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::create(
+    const Tokenizer& tokenizer, std::size_t num_logits, std::span<const TokenId> stop_ids) {
   std::vector<VocabularyToken> tokens(std::min(tokenizer.num_tokens(), kNumTokensMax));
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const TokenId id = static_cast<TokenId>(i);
@@ -38,7 +38,12 @@ Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::create(const Tok
     tokens[i] = {.bytes = std::string(tokenizer.piece(id)),
                  .is_special = ends || tokenizer.is_special(id)};
   }
-  return create(tokens, tokenizer.end_of_generation_ids(), num_logits);
+  const std::span<const TokenId> known = tokenizer.end_of_generation_ids();
+  std::vector<TokenId> stops(known.begin(), known.end());
+  for (const TokenId id : stop_ids) {
+    if (std::find(stops.begin(), stops.end(), id) == stops.end()) stops.push_back(id);
+  }
+  return create(tokens, stops, num_logits);
 }
 
 Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::create(

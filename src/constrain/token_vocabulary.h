@@ -46,8 +46,9 @@ class TokenVocabulary {
   // `num_logits` is the width of a mask: models pad their vocabularies. Ids from num_tokens() on
   // are never allowed. kUnsupported without a token that ends a text. Shared because constraints
   // outlive a model swap.
-  static Result<std::shared_ptr<const TokenVocabulary>> create(const Tokenizer& tokenizer,
-                                                               std::size_t num_logits);
+  // `stop_ids` end a text beside those that the tokeniser knows.
+  static Result<std::shared_ptr<const TokenVocabulary>> create(
+      const Tokenizer& tokenizer, std::size_t num_logits, std::span<const TokenId> stop_ids = {});
   static Result<std::shared_ptr<const TokenVocabulary>> create(
       std::span<const VocabularyToken> tokens, std::span<const TokenId> stop_ids,
       std::size_t num_logits);

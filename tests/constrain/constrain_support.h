@@ -46,45 +46,80 @@ struct Walk {
   bool has_ended = false;
 };
 
-// Draws allowed tokens until the end comes. Each walk has weights of its own for the tokens; as it
-// goes on, the end and the bytes that close what is open weigh more, so that it comes to one.
-inline Walk random_walk(const LogitConstraint& constraint, const TokenVocabulary& vocabulary,
-                        std::size_t tokens_max, Random& random) {
-  const std::unique_ptr<GrammarConstraint> state = first_state(constraint);
-  const std::uint64_t seed = random.next();
-  std::vector<std::uint32_t> mask(vocabulary.mask_words());
-  Walk walk;
-  for (; walk.num_tokens < tokens_max; ++walk.num_tokens) {
-    std::fill(mask.begin(), mask.end(), ~std::uint32_t{0});
-    state->mask(mask);
-    if (state->can_end() && random.chance(walk.num_tokens > 20 ? 0.5 : 0.15)) {
-      walk.has_ended = true;
-      return walk;
-    }
-    std::optional<TokenId> best;
-    double best_score = -1e9;
-    const double pressure = std::min(static_cast<double>(walk.num_tokens) / 30.0, 4.0);
+// Draws allowed tokens until the end comes. The end and the tokens that close what is open weigh
+// more as a text goes on, so that it comes to one.
+class RandomWriter {
+ public:
+  RandomWriter(const TokenVocabulary& vocabulary, std::uint64_t seed)
+      : vocabulary_(vocabulary), random_(seed), mask_(vocabulary.mask_words()) {
     for (TokenId token = 0; token < vocabulary.num_tokens(); ++token) {
       const std::string_view bytes = vocabulary.bytes(token);
-      if ((mask[token / 32] >> (token % 32) & 1u) == 0 || bytes.empty()) continue;
-      double score = uniform01({.seed = seed, .request = walk.num_tokens, .position = token});
-      const char last = bytes.back();
+      if (!bytes.empty() && bytes.size() <= 2 && closes(bytes)) closers_.push_back(token);
+    }
+  }
+
+  Walk write(const LogitConstraint& constraint, std::size_t tokens_max) {
+    const std::unique_ptr<GrammarConstraint> state = first_state(constraint);
+    Walk walk;
+    for (; walk.num_tokens < tokens_max; ++walk.num_tokens) {
+      std::fill(mask_.begin(), mask_.end(), ~std::uint32_t{0});
+      state->mask(mask_);
+      if (state->can_end() && random_.chance(walk.num_tokens > 20 ? 0.5 : 0.15)) break;
+      const std::optional<TokenId> token = draw(walk.num_tokens);
+      if (!token) break;
+      state->advance(*token);
+      walk.text += vocabulary_.bytes(*token);
+    }
+    walk.has_ended = state->can_end();
+    return walk;
+  }
+
+ private:
+  static bool closes(std::string_view bytes) {
+    return bytes.back() == '"' || bytes.back() == '}' || bytes.back() == ']';
+  }
+  bool is_allowed(TokenId token) const { return (mask_[token / 32] >> (token % 32) & 1u) != 0; }
+
+  // The best of some that are allowed.
+  std::optional<TokenId> draw(std::size_t num_tokens) {
+    constexpr std::size_t kNumDrawn = 8;
+    allowed_.clear();
+    for (TokenId token = 0; token < vocabulary_.num_tokens(); ++token) {
+      if (mask_[token / 32] == 0) {
+        token |= 31;
+      } else if (is_allowed(token) && !vocabulary_.bytes(token).empty()) {
+        allowed_.push_back(token);
+      }
+    }
+    if (allowed_.empty()) return std::nullopt;
+    std::optional<TokenId> best;
+    double best_score = 0;
+    const double pressure = std::min(static_cast<double>(num_tokens) / 30.0, 4.0);
+    const auto consider = [&](TokenId token) {
+      const char last = vocabulary_.bytes(token).back();
+      double score = random_.uniform();
       if (last == '}' || last == ']') score += pressure;
       if (last == '"') score += pressure / 2;
       if (last == '{' || last == '[' || last == ',') score -= pressure;
-      if (score > best_score) {
-        best_score = score;
-        best = token;
-      }
+      if (best && score <= best_score) return;
+      best = token;
+      best_score = score;
+    };
+    for (std::size_t i = 0; i < kNumDrawn; ++i) {
+      consider(allowed_[random_.below(allowed_.size())]);
     }
-    if (!best) {
-      walk.has_ended = state->can_end();
-      return walk;
+    if (!random_.chance(std::min(pressure, 0.8))) return best;
+    for (const TokenId token : closers_) {
+      if (is_allowed(token)) consider(token);
     }
-    state->advance(*best);
-    walk.text += vocabulary.bytes(*best);
+    return best;
   }
-  return walk;
-}
+
+  const TokenVocabulary& vocabulary_;
+  Random random_;
+  std::vector<std::uint32_t> mask_;
+  std::vector<TokenId> closers_;
+  std::vector<TokenId> allowed_;
+};
 
 }  // namespace millrace

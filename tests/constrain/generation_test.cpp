@@ -29,7 +29,7 @@ void generate_with(const std::string& path, std::size_t num_each) {
   const auto vocabulary = TokenVocabulary::create(tokenizer, tokenizer.num_tokens());
   ASSERT_TRUE(vocabulary.ok()) << vocabulary.error().message;
   GrammarCompiler compiler(vocabulary.value(), clock);
-  Random random(11);
+  RandomWriter writer(*vocabulary.value(), 11);
   // Required fields, nesting, enumerations, bounded arrays, patterns, formats, unions, recursion.
   const std::string file = MUST(read_file(MILLRACE_SCHEMAS, 1 << 20));         // beside this
   const OrderedJson schemas = MUST(parse_ordered_json(file, "schemas.json"));  // ours
@@ -44,7 +44,7 @@ void generate_with(const std::string& path, std::size_t num_each) {
     compile_seconds += seconds(clock.now() - begin);
     ASSERT_TRUE(constraint.ok()) << text << "\n" << constraint.error().message;
     for (std::size_t i = 0; i < num_each; ++i) {
-      const Walk walk = random_walk(*constraint.value(), *vocabulary.value(), 600, random);
+      const Walk walk = writer.write(*constraint.value(), 600);
       num_tokens += walk.num_tokens;
       if (!walk.has_ended) {
         ++num_unended;
@@ -71,10 +71,10 @@ TEST(GenerationTest, Llama2) {
   generate_with("tokenizers/llama2-hf", 8);
 }
 TEST(GenerationTest, Qwen2) {
-  generate_with("tokenizers/qwen2", 2);
+  generate_with("tokenizers/qwen2", 4);
 }
 TEST(GenerationTest, Llama3) {
-  generate_with("tokenizers/llama3", 2);
+  generate_with("tokenizers/llama3", 4);
 }
 
 }  // namespace
