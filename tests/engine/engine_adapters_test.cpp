@@ -145,11 +145,15 @@ TEST(EngineOnAdapters, MixedBatchesChangeNoBit) {
     }
     for (const std::size_t chunk_tokens : {5u, 16u}) {
       Bench crowd("llama3",
-                  {.num_threads = 2, .kv_dtype = kv_dtype, .block_tokens = 8, .num_blocks = 12},
+                  {.num_threads = chunk_tokens == 5 ? 1u : 2u,
+                   .kv_dtype = kv_dtype,
+                   .block_tokens = 8,
+                   .num_blocks = 12},
                   {.num_sequences_max = 6,
                    .step_tokens_max = 24,
                    .chunk_tokens_max = chunk_tokens,
-                   .block_tokens = 8});
+                   .block_tokens = 8,
+                   .loop = chunk_tokens == 5 ? StepLoop::kOverlapped : StepLoop::kSerial});
       crowd.load_adapters({"llama-patterns", "llama-all", "llama-root"});
       std::vector<Request> requests;
       for (const Wanted& row : wanted) requests.push_back(with_adapter(row, crowd));
@@ -170,8 +174,11 @@ TEST(EngineOnAdapters, MixedBatchesChangeNoBit) {
 // A server that is planned for adapters gives those without one the bits of a server that is not.
 TEST(EngineOnAdapters, NeighboursWithAdaptersChangeNothing) {
   Bench plain("qwen2", {.num_threads = 1}, {.num_sequences_max = 1, .step_tokens_max = 128}, 0);
-  Bench crowd("qwen2", {.num_threads = 2},
-              {.num_sequences_max = 6, .step_tokens_max = 30, .chunk_tokens_max = 10});
+  Bench crowd("qwen2", {.num_threads = 1},
+              {.num_sequences_max = 6,
+               .step_tokens_max = 30,
+               .chunk_tokens_max = 10,
+               .loop = StepLoop::kOverlapped});
   crowd.load_adapters({"qwen2-all"});
   const auto wanted = draw_requests(8, plain.model->spec().vocabulary, {"", "qwen2-all"});
   std::vector<Request> requests;

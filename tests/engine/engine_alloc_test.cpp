@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "engine/decoder_runner.h"
 #include "engine/engine.h"
+#include "model/lora_adapter.h"
 #include "sim/truth_runner.h"
 #include "support/test_model.h"
 
@@ -91,8 +92,19 @@ Request make_request(Random& random, std::size_t vocabulary) {
   return request;
 }
 
+// Some with an adapter, some for a vector instead of tokens.
+void adapt(Random& random, const std::vector<AdapterRef>& adapters, Request& request) {
+  request.adapter = adapters[random.below(adapters.size())];
+  if (!random.chance(0.4)) return;
+  request.pooling = random.chance(0.5) ? Pooling::kMean : Pooling::kLast;
+  request.max_tokens.reset();
+  request.min_tokens = 0;
+  request.stop_ids.clear();
+}
+
 // Clients come, cancel and leave between the steps; only the steps are counted.
-std::size_t count_allocations(Engine& engine, std::size_t vocabulary) {
+std::size_t count_allocations(Engine& engine, std::size_t vocabulary,
+                              const std::vector<AdapterRef>& adapters = {}) {
   constexpr int kWarmUpSteps = 50;
   constexpr int kCountedSteps = 100;
   Random random(7);
@@ -101,7 +113,9 @@ std::size_t count_allocations(Engine& engine, std::size_t vocabulary) {
   for (int step = 0; step < kWarmUpSteps + kCountedSteps; ++step) {
     if (step == kWarmUpSteps) num_before = g_num_allocations;
     if (random.chance(0.5)) {
-      if (auto stream = engine.submit(make_request(random, vocabulary)); stream.ok()) {
+      Request request = make_request(random, vocabulary);
+      if (!adapters.empty()) adapt(random, adapters, request);
+      if (auto stream = engine.submit(std::move(request)); stream.ok()) {
         streams.push_back(std::move(stream).value());
       }
     }
@@ -167,6 +181,28 @@ TEST_P(EngineAllocLoop, StepsOfARealDecoderAllocateNothing) {
     const auto engine = MUST(Engine::create(options, pool, *runner, clock));
     EXPECT_EQ(count_allocations(*engine, options.vocabulary), 0u) << family;
   }
+}
+
+TEST_P(EngineAllocLoop, StepsWithAdaptersAndPoolingAllocateNothing) {
+  constexpr std::size_t kRankMax = 32;
+  const std::string golden = MILLRACE_GOLDEN;
+  auto model = MUST(TestModel::load(
+      golden + "/models/llama3",
+      {.num_threads = 1, .block_tokens = 4, .num_blocks = 40, .adapter_rank_max = kRankMax}));
+  std::vector<AdapterRef> adapters = {nullptr};
+  for (const char* name : {"llama-all", "llama-root"}) {
+    adapters.push_back(MUST(LoraAdapter::load(golden + "/adapters/" + name, model->spec(), {},
+                                              adapters.size())));  // ours
+  }
+  EngineOptions options = engine_options(model->spec().vocabulary, GetParam());
+  options.pooled_width = model->spec().hidden;
+  options.adapter_rank_max = kRankMax;
+  const SystemClock clock;
+  BlockPool pool(model->kv_cache().num_blocks());
+  const auto runner = MUST(DecoderRunner::create(model->decoder(), model->context(),
+                                                 model->kv_cache(), options.scheduler));
+  const auto engine = MUST(Engine::create(options, pool, *runner, clock));
+  EXPECT_EQ(count_allocations(*engine, options.vocabulary, adapters), 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Loops, EngineAllocLoop,
