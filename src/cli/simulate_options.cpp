@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <map>
 
 #include "base/file.h"
@@ -199,6 +200,10 @@ Result<Trace> simulated_workload(const SimulateOptions& options,
   if (options.first_seconds) spec.first = duration_of(*options.first_seconds);
   Trace source;
   if (!options.trace_path.empty()) source = TRY(read_trace(options.trace_path));
+  if (source.num_left_out > 0) {
+    std::fprintf(stderr, "left out %zu requests without a prompt or without an output\n",
+                 source.num_left_out);
+  }
   if (options.load) {
     WorkloadSpec at_once = spec;
     at_once.arrivals = {.kind = ArrivalKind::kAtOnce, .rate = std::nullopt};

@@ -17,23 +17,75 @@ constexpr std::size_t kColumnsMax = 64;
 // Three hundred years: in nanoseconds beyond it, times would not fit 63 bits.
 constexpr double kSecondsMax = 9e9;
 
+// What services and tools call a column, in lower case.
+constexpr std::array<std::string_view, 1> kTimestampNames = {"timestamp"};
+constexpr std::array<std::string_view, 2> kArrivedNames = {"arrived_at", "arrival"};
+constexpr std::array<std::string_view, 6> kPromptNames = {"contexttokens",  "num_prefill_tokens",
+                                                          "request tokens", "prompt_tokens",
+                                                          "input_length",   "input_tokens"};
+constexpr std::array<std::string_view, 6> kOutputNames = {"generatedtokens", "num_decode_tokens",
+                                                          "response tokens", "completion_tokens",
+                                                          "output_length",   "output_tokens"};
+constexpr std::array<std::string_view, 1> kClassNames = {"class"};
+
 struct Columns {
-  std::optional<std::size_t> timestamp;  // date and time
+  std::optional<std::size_t> timestamp;
   std::optional<std::size_t> arrived_at;
   std::optional<std::size_t> num_prompt;
   std::optional<std::size_t> num_output;
   std::optional<std::size_t> class_index;
+  std::size_t count = 0;  // of the header
 };
 
-std::vector<std::string_view> split(std::string_view line) {
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+// The end of a field that begins with a quote: behind the quote that closes it. Two in a row stand
+// for one. Nothing when none closes it.
+std::optional<std::size_t> quoted_end(std::string_view line) {
+  for (std::size_t at = 1; at < line.size(); ++at) {
+    if (line[at] != '"') continue;
+    if (at + 1 < line.size() && line[at + 1] == '"') {
+      ++at;
+    } else {
+      return at + 1;
+    }
+  }
+  return std::nullopt;
+}
+
+// Fields without the blanks around them and without their quotes (RFC 4180, but for line ends
+// inside a field); nothing when a quote does not close or text follows one.
+std::optional<std::vector<std::string_view>> split(std::string_view line) {
   std::vector<std::string_view> fields;
   while (fields.size() <= kColumnsMax) {
-    const std::size_t comma = line.find(',');
-    fields.push_back(line.substr(0, comma));
+    std::size_t comma = line.find(',');
+    const std::size_t begin = line.find_first_not_of(" \t");
+    if (begin != std::string_view::npos && line[begin] == '"') {
+      const std::optional<std::size_t> length = quoted_end(line.substr(begin));
+      if (!length) return std::nullopt;
+      fields.push_back(line.substr(begin + 1, *length - 2));
+      comma = line.find(',', begin + *length);
+      if (!trimmed(line.substr(begin + *length, comma - begin - *length)).empty()) {
+        return std::nullopt;
+      }
+    } else {
+      fields.push_back(trimmed(line.substr(0, comma)));
+    }
     if (comma == std::string_view::npos) return fields;
     line = line.substr(comma + 1);
   }
   return fields;
+}
+
+template <std::size_t N>
+bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+  std::string lower(name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return std::find(names.begin(), names.end(), lower) != names.end();
 }
 
 template <class Number>
@@ -57,10 +109,11 @@ std::optional<std::int64_t> fraction_ns(std::string_view digits) {
   return value;
 }
 
-// "2023-11-16 18:15:46.6805900", with or without a fraction and a "+00:00" behind it.
+// "2023-11-16 18:15:46.6805900", with or without a fraction and a "+00:00" or a Z behind it.
 std::optional<Duration> date_and_time(std::string_view text) {
-  constexpr std::string_view kUtc = "+00:00";
-  if (text.ends_with(kUtc)) text.remove_suffix(kUtc.size());
+  for (const std::string_view utc : {"+00:00", "Z"}) {
+    if (text.ends_with(utc)) text.remove_suffix(utc.size());
+  }
   constexpr std::size_t kWhole = 19;
   if (text.size() < kWhole || text[4] != '-' || text[7] != '-' || text[13] != ':' ||
       text[16] != ':' || (text[10] != ' ' && text[10] != 'T')) {
@@ -97,9 +150,15 @@ std::optional<Duration> seconds_of(std::string_view text) {
   return Duration(static_cast<std::int64_t>(std::llround(*value * 1e9)));
 }
 
+Result<std::vector<std::string_view>> fields_of(const TextLines& lines, std::string_view line) {
+  std::optional<std::vector<std::string_view>> fields = split(line);
+  if (!fields) return lines.corrupt("found a quote that does not end a field");
+  return std::move(*fields);
+}
+
 Result<Columns> read_columns(const TextLines& lines, std::string_view header) {
   Columns columns;
-  const std::vector<std::string_view> names = split(header);
+  const std::vector<std::string_view> names = TRY(fields_of(lines, header));
   if (names.size() > kColumnsMax) {
     return lines.too_large("more than " + std::to_string(kColumnsMax) + " columns");
   }
@@ -110,12 +169,13 @@ Result<Columns> read_columns(const TextLines& lines, std::string_view header) {
   };
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::string_view name = names[i];
-    if (name == "TIMESTAMP") TRY(set(columns.timestamp, i));
-    if (name == "arrived_at") TRY(set(columns.arrived_at, i));
-    if (name == "ContextTokens" || name == "num_prefill_tokens") TRY(set(columns.num_prompt, i));
-    if (name == "GeneratedTokens" || name == "num_decode_tokens") TRY(set(columns.num_output, i));
-    if (name == "class") TRY(set(columns.class_index, i));
+    if (is_one_of(name, kTimestampNames)) TRY(set(columns.timestamp, i));
+    if (is_one_of(name, kArrivedNames)) TRY(set(columns.arrived_at, i));
+    if (is_one_of(name, kPromptNames)) TRY(set(columns.num_prompt, i));
+    if (is_one_of(name, kOutputNames)) TRY(set(columns.num_output, i));
+    if (is_one_of(name, kClassNames)) TRY(set(columns.class_index, i));
   }
+  columns.count = names.size();
   if (!columns.num_prompt || !columns.num_output) {
     return lines.corrupt("found the columns " + shown(header) +
                          ", expected ContextTokens and GeneratedTokens, or num_prefill_tokens and "
@@ -144,18 +204,14 @@ Result<TraceRequest> read_row(const TextLines& lines, const Columns& columns,
   TraceRequest request;
   request.num_prompt = TRY(tokens_of(lines, fields[*columns.num_prompt], limits));
   request.num_output = TRY(tokens_of(lines, fields[*columns.num_output], limits));
-  if (columns.timestamp) {
-    const auto arrival = date_and_time(fields[*columns.timestamp]);
+  if (const auto column = columns.timestamp ? columns.timestamp : columns.arrived_at) {
+    // Services write dates, tools seconds, under either name.
+    std::optional<Duration> arrival = date_and_time(fields[*column]);
+    if (!arrival) arrival = seconds_of(fields[*column]);
     if (!arrival) {
-      return lines.corrupt("found " + shown(fields[*columns.timestamp]) +
-                           ", expected a time such as 2023-11-16 18:15:46.68");
-    }
-    request.arrival = *arrival;
-  } else if (columns.arrived_at) {
-    const auto arrival = seconds_of(fields[*columns.arrived_at]);
-    if (!arrival) {
-      return lines.corrupt("found " + shown(fields[*columns.arrived_at]) +
-                           ", expected seconds from 0 to 9e9");
+      return lines.corrupt("found " + shown(fields[*column]) +
+                           ", expected seconds from 0 to 9e9 or a time such as "
+                           "2023-11-16 18:15:46.68");
     }
     request.arrival = *arrival;
   }
@@ -179,7 +235,7 @@ Result<Trace> parse_csv_trace(std::string_view text, const std::string& name,
   const std::optional<std::string_view> header = lines.next();
   if (!header) return Error{ErrorCode::kCorruptData, name + ": a trace without a line"};
   const Columns columns = TRY(read_columns(lines, *header));
-  const std::size_t num_columns = split(*header).size();
+  const std::size_t num_columns = columns.count;
   Trace trace;
   trace.name = name;
   trace.has_arrivals = columns.timestamp || columns.arrived_at;
@@ -188,7 +244,7 @@ Result<Trace> parse_csv_trace(std::string_view text, const std::string& name,
     if (line->size() > limits.line_bytes_max) {
       return lines.too_large("longer than " + std::to_string(limits.line_bytes_max) + " bytes");
     }
-    const std::vector<std::string_view> fields = split(*line);
+    const std::vector<std::string_view> fields = TRY(fields_of(lines, *line));
     if (fields.size() != num_columns) {
       return lines.corrupt("found " + std::to_string(fields.size()) + " fields, expected " +
                            std::to_string(num_columns));

@@ -102,7 +102,9 @@ Result<Trace> parse_mooncake_trace(std::string_view text, const std::string& nam
 
 Result<Trace> parse_trace(std::string_view text, const std::string& name,
                           const TraceLimits& limits) {
-  const bool is_json = text.starts_with('{');
+  TextLines lines(text, name);
+  const std::optional<std::string_view> first = lines.next();
+  const bool is_json = first && first->substr(first->find_first_not_of(" \t")).starts_with('{');
   return is_json ? parse_mooncake_trace(text, name, limits) : parse_csv_trace(text, name, limits);
 }
 

@@ -10,10 +10,14 @@
 
 namespace millrace {
 
-// Lines end in \n or \r\n; lines without a character are passed over. Views the text.
+// Lines end in \n or \r\n; blank lines and a byte-order mark at the beginning are passed over.
+// Views the text.
 class TextLines {
  public:
-  TextLines(std::string_view text, std::string name) : rest_(text), name_(std::move(name)) {}
+  TextLines(std::string_view text, std::string name) : rest_(text), name_(std::move(name)) {
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
+  }
 
   // The next line, or nothing at the end.
   std::optional<std::string_view> next() {
@@ -23,7 +27,7 @@ class TextLines {
       std::string_view line = rest_.substr(0, end);
       rest_ = end == std::string_view::npos ? std::string_view() : rest_.substr(end + 1);
       if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-      if (!line.empty()) return line;
+      if (line.find_first_not_of(" \t") != std::string_view::npos) return line;
     }
     return std::nullopt;
   }

@@ -19,10 +19,11 @@ struct TraceLimits {
   std::size_t num_prefixes_max = 100'000'000;             // pieces of all prompts
 };
 
-// A line with the names of columns, then one request per line. Columns, in any order, others are
-// ignored: TIMESTAMP (date and time of day) or arrived_at (seconds), neither: lengths only;
-// ContextTokens or num_prefill_tokens; GeneratedTokens or num_decode_tokens; class (a number), may
-// be absent. Errors name the line.
+// A line with the names of columns, then one request per line. Columns, in any order and case,
+// others are ignored: TIMESTAMP or arrived_at (a date and time of day, or seconds), neither:
+// lengths only; ContextTokens, num_prefill_tokens, input_length, …; GeneratedTokens,
+// num_decode_tokens, output_length, … (csv_trace.cpp has all); class (a number), may be absent.
+// Fields may be quoted. Errors name the line.
 Result<Trace> parse_csv_trace(std::string_view text, const std::string& name,
                               const TraceLimits& limits = {});
 

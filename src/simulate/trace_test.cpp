@@ -57,6 +57,40 @@ TEST(CsvTrace, LengthsAloneHaveNoArrivals) {
   EXPECT_FALSE(trace.has_arrivals);
 }
 
+// As spreadsheets, other tools and other systems write them.
+TEST(CsvTrace, ReadsWhatOthersWrite) {
+  const Trace plain =
+      MUST(parse_trace("arrived_at,num_prefill_tokens,num_decode_tokens\n0,10,5\n0.5,20,6\n", "t"));
+  for (const char* text :
+       {"\xEF\xBB\xBF"
+        "arrived_at,num_prefill_tokens,num_decode_tokens\r\n0,10,5\r\n0.5,20,6",
+        "\n \t\n\"arrived_at\" , \"num_prefill_tokens\",num_decode_tokens\n\"0\",10,\"5\"\n\n"
+        "0.5, 20 ,6\n   \n",
+        "GeneratedTokens,note,TIMESTAMP,ContextTokens\n"
+        "6,\"a, \"\"b\"\"\",2023-11-16T18:15:46.5Z,20\n5,,2023-11-16 18:15:46+00:00,10\n",
+        "Timestamp,Model,Request tokens,Response tokens\n3,x,10,5\n3.5,x,20,6\n4,x,0,9\n",
+        "input_length,output_length,arrival\n1e1,5,7\n20,6,7.5\n"}) {
+    const Trace trace = MUST(parse_trace(text, text));
+    ASSERT_EQ(trace.requests.size(), 2u) << text;
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(trace.requests[i].arrival, plain.requests[i].arrival) << text;
+      EXPECT_EQ(trace.requests[i].num_prompt, plain.requests[i].num_prompt) << text;
+      EXPECT_EQ(trace.requests[i].num_output, plain.requests[i].num_output) << text;
+    }
+  }
+}
+
+TEST(CsvTrace, SaysWhichQuoteDoesNotClose) {
+  const std::string head = "arrived_at,num_prefill_tokens,num_decode_tokens\n";
+  for (const char* row : {"\"1,2,3\n", "\"1\"x,2,3\n", "1,2,\"\n", "1,2,\"\"\"\n"}) {
+    EXPECT_EQ(csv_error(head + row), "t.csv, line 2: found a quote that does not end a field")
+        << row;
+  }
+  EXPECT_THAT(csv_error(head + "\"\",2,3\n"), HasSubstr("line 2: found '', expected seconds"));
+  EXPECT_THAT(csv_error(head + "1,1e400,3\n"), HasSubstr("line 2: found '1e400'"));
+  EXPECT_THAT(csv_error(head + "1,inf,3\n"), HasSubstr("line 2: inf tokens exceed"));
+}
+
 TEST(CsvTrace, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(csv_error(""), "t.csv: a trace without a line");
   EXPECT_THAT(csv_error("a,b\n"), HasSubstr("t.csv, line 1: found the columns 'a,b', expected"));
@@ -113,6 +147,19 @@ constexpr const char* kMooncake =
     "{\"timestamp\": 3000, \"input_length\": 1030, \"output_length\": 6, \"hash_ids\": [7, 9, "
     "10]}\n"
     "{\"timestamp\": 3000, \"input_length\": 600, \"output_length\": 6}\n";
+
+TEST(MooncakeTrace, TakesMoreFieldsBlankLinesAndAByteOrderMark) {
+  const Trace trace = MUST(parse_trace(
+      "\xEF\xBB\xBF\r\n  {\"extra\": {\"a\": [1]}, \"output_length\": 5, \"input_length\": 10, "
+      "\"timestamp\": 900}\r\n\n{\"timestamp\": 400, \"input_length\": 20, \"output_length\": 6, "
+      "\"hash_ids\": [3], \"user\": null}\n{\"timestamp\": 1, \"input_length\": 0, "
+      "\"output_length\": 6}",
+      "t"));
+  ASSERT_EQ(trace.requests.size(), 2u);
+  EXPECT_EQ(trace.num_left_out, 1u);
+  EXPECT_EQ(trace.requests[0].num_prompt, 20u);  // by arrival
+  EXPECT_EQ(trace.requests[1].arrival, std::chrono::milliseconds(500));
+}
 
 TEST(MooncakeTrace, EqualNamesBecomeEqualTokens) {
   const Trace trace = MUST(parse_trace(kMooncake, "t"));
