@@ -11,7 +11,8 @@ namespace millrace {
 
 // A value: copyable, no clock, no threads; the same observations give the same predictions.
 //
-//   seconds = c0 + c1·tokens + c2·sequences + c3·kv_tokens + c4·attended,   every c >= 0
+//   seconds = c0 + c1·tokens + c2·sequences + c3·kv_tokens + c4·attended + c5·few_tokens,
+//   every c >= 0
 //
 // Fitted by least squares of the relative error over an exponentially forgotten past (the last
 // thousand steps or so), with the coefficients kept from going below zero by coordinate descent on
@@ -20,7 +21,7 @@ namespace millrace {
 // of a thousand matter alike; not below zero, because a plan must never get cheaper by doing more.
 class CostModel {
  public:
-  static constexpr std::size_t kNumTerms = 5;
+  static constexpr std::size_t kNumTerms = 6;
   using Coefficients = std::array<double, kNumTerms>;  // seconds per one of each term
 
   // Knows nothing; predicts 0.

@@ -12,7 +12,7 @@ namespace millrace {
 namespace {
 
 // Seconds of the CPU that the project is developed on, in orders of magnitude.
-constexpr CostModel::Coefficients kMachine = {0.01, 5e-4, 2e-4, 2e-7, 1e-9};
+constexpr CostModel::Coefficients kMachine = {0.01, 5e-4, 2e-4, 2e-7, 1e-9, 3e-4};
 
 // A step as a server makes them: some decodes, now and then a chunk of a prompt.
 StepShape draw_shape(Random& random) {

@@ -1,4 +1,4 @@
-// Normal equations of five scaled terms, solved within their bounds.
+// Normal equations of six scaled terms, solved within their bounds.
 #include "simulate/cost_fit.h"
 
 #include <algorithm>
@@ -10,12 +10,16 @@
 namespace millrace {
 namespace {
 
-constexpr std::size_t kNumTerms = 5;
+constexpr std::size_t kNumTerms = 6;
 using Terms = std::array<double, kNumTerms>;
 
 Terms terms_of(const StepShape& shape) {
-  return {1.0, static_cast<double>(shape.num_tokens), static_cast<double>(shape.num_sequences),
-          static_cast<double>(shape.num_kv_tokens), static_cast<double>(shape.num_attended)};
+  return {1.0,
+          static_cast<double>(shape.num_tokens),
+          static_cast<double>(shape.num_sequences),
+          static_cast<double>(shape.num_kv_tokens),
+          static_cast<double>(shape.num_attended),
+          static_cast<double>(shape.num_few_tokens())};
 }
 
 double dot(const Terms& a, const Terms& b) {
@@ -29,15 +33,23 @@ struct Equations {
   Terms target{};
 };
 
-// Each sample weighs as its relative error; terms are divided by `scales`.
-Equations equations_of(std::span<const CostSample> samples, const Terms& scales) {
+// Terms over the measured time, so that errors are relative; divided by `scales`.
+Terms relative_terms(const CostSample& sample, const Terms& scales) {
+  Terms terms = terms_of(sample.shape);
+  for (std::size_t i = 0; i < kNumTerms; ++i) terms[i] /= scales[i] * sample.seconds;
+  return terms;
+}
+
+Equations equations_of(std::span<const CostSample> samples, const Terms& scales,
+                       std::span<const double> weights) {
   Equations equations;
-  for (const CostSample& sample : samples) {
-    Terms terms = terms_of(sample.shape);
-    for (std::size_t i = 0; i < kNumTerms; ++i) terms[i] /= scales[i] * sample.seconds;
+  for (std::size_t k = 0; k < samples.size(); ++k) {
+    const Terms terms = relative_terms(samples[k], scales);
     for (std::size_t i = 0; i < kNumTerms; ++i) {
-      for (std::size_t j = 0; j < kNumTerms; ++j) equations.gram[i][j] += terms[i] * terms[j];
-      equations.target[i] += terms[i];
+      for (std::size_t j = 0; j < kNumTerms; ++j) {
+        equations.gram[i][j] += weights[k] * terms[i] * terms[j];
+      }
+      equations.target[i] += weights[k] * terms[i];
     }
   }
   return equations;
@@ -73,12 +85,26 @@ LinearCost fit_cost(std::span<const CostSample> samples) {
     for (std::size_t i = 0; i < kNumTerms; ++i) scales[i] = std::max(scales[i], terms[i]);
   }
   for (double& scale : scales) scale = std::max(scale, 1.0);
-  const Terms x = solve(equations_of(samples, scales));
+  // Least squares first, then errors beyond a tenth count by their size and not its square, so that
+  // a few steps that something else held up do not move what the many say (Huber 1964, by
+  // iteratively reweighted least squares).
+  constexpr int kNumReweightings = 20;
+  constexpr double kErrorMin = 0.1;
+  std::vector<double> weights(samples.size(), 1.0);
+  Terms x = solve(equations_of(samples, scales, weights));
+  for (int i = 0; i < kNumReweightings; ++i) {
+    for (std::size_t k = 0; k < samples.size(); ++k) {
+      const double error = std::abs(dot(relative_terms(samples[k], scales), x) - 1.0);
+      weights[k] = kErrorMin / std::max(error, kErrorMin);
+    }
+    x = solve(equations_of(samples, scales, weights));
+  }
   return {.per_step = x[0] / scales[0],
           .per_token = x[1] / scales[1],
           .per_sequence = x[2] / scales[2],
           .per_kv_token = x[3] / scales[3],
-          .per_attended = x[4] / scales[4]};
+          .per_attended = x[4] / scales[4],
+          .per_few_token = x[5] / scales[5]};
 }
 
 std::vector<double> relative_errors(const LinearCost& cost, std::span<const CostSample> samples) {

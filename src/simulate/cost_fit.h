@@ -14,9 +14,9 @@ struct CostSample {
   double seconds = 0;  // above 0
 };
 
-// Least squares of the relative error with no coefficient below 0, by coordinate descent to
-// convergence (Franc, Hlavac & Navara 2005, sequential coordinate-wise NNLS). Terms that never vary
-// apart share what they explain. At least one sample.
+// Least relative errors (squares up to a tenth, then sizes) with no coefficient below 0, by
+// coordinate descent to convergence (Franc, Hlavac & Navara 2005, sequential coordinate-wise NNLS).
+// Terms that never vary apart share what they explain. At least one sample.
 LinearCost fit_cost(std::span<const CostSample> samples);
 
 // |predicted - measured| / measured of each sample, rising.

@@ -111,9 +111,10 @@ void Lane::begin_step(Duration now, std::size_t num_classes) {
     return;
   }
   if (options_.observer != nullptr) options_.observer->on_plan(scheduler_);
-  const double step_seconds = cost_.seconds(plan.shape) / options_.speed;
+  const double device_seconds = cost_.seconds(plan.shape) / options_.speed;
+  const double step_seconds = device_seconds + cost_.host.seconds(plan.shape);
+  device_time_ = Duration(std::max<std::int64_t>(1, std::llround(device_seconds * 1e9)));
   // A nanosecond at least, so that time moves on whatever the cost model says.
-  busy_since_ = now;
   busy_until_ = now + Duration(std::max<std::int64_t>(1, std::llround(step_seconds * 1e9)));
   is_busy_ = true;
   StepWork step;
@@ -190,7 +191,7 @@ void Lane::finish_step() {
     step_result_.samples[i].token = drawn_token(number);
     if (chunk.sequence->num_generated() == 0) result_.outcomes[number].first_token = busy_until_;
   }
-  step_result_.elapsed = busy_until_ - busy_since_;
+  step_result_.elapsed = device_time_;
   scheduler_.apply(step_result_);
   for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
     const ClassId id{i};

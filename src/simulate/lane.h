@@ -103,7 +103,7 @@ class Lane {
   std::vector<ClassQueue> queues_;
   StepResult step_result_;
   bool is_busy_ = false;
-  Duration busy_since_{0};
+  Duration device_time_{0};  // of the step that runs, without the host's
   Duration busy_until_{0};
   std::uint64_t num_uncomputed_ = 0;  // prompt tokens of live requests
   std::uint64_t num_finished_ = 0;

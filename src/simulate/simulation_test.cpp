@@ -85,7 +85,7 @@ TEST(StepCost, RefusesWhatIsNoCostModel) {
   EXPECT_THAT(message(head + "1}"), HasSubstr("expected a list roofs"));
   EXPECT_THAT(message(head + "1, \"roofs\": [{}]}"), HasSubstr("without a term above 0"));
   EXPECT_THAT(message(head + "1, \"roofs\": [{\"per_token\": -1}]}"),
-              HasSubstr("per_token of a roof is not a number from 0 to 1e6"));
+              HasSubstr("per_token is not a number from 0 to 1e6"));
   EXPECT_THAT(message(head + "1, \"roofs\": [{\"per_token\": \"1\"}]}"), HasSubstr("per_token"));
   EXPECT_THAT(message(head + "1, \"cache_tokens\": -1, \"roofs\": [{\"per_step\": 1}]}"),
               HasSubstr("cache_tokens"));

@@ -19,18 +19,19 @@ struct Term {
   const char* key;
   double LinearCost::*member;
 };
-constexpr std::array<Term, 5> kTerms = {{{"per_step", &LinearCost::per_step},
+constexpr std::array<Term, 6> kTerms = {{{"per_step", &LinearCost::per_step},
                                          {"per_token", &LinearCost::per_token},
                                          {"per_sequence", &LinearCost::per_sequence},
                                          {"per_kv_token", &LinearCost::per_kv_token},
-                                         {"per_attended", &LinearCost::per_attended}}};
+                                         {"per_attended", &LinearCost::per_attended},
+                                         {"per_few_token", &LinearCost::per_few_token}}};
 
 Error corrupt(const std::string& name, const std::string& what) {
   return Error{ErrorCode::kCorruptData, name + ": " + what};
 }
 
 Result<StepCost::Roof> parse_roof(const Json& object, const std::string& name) {
-  if (!object.is_object()) return corrupt(name, "roofs holds something else than objects");
+  if (!object.is_object()) return corrupt(name, "roofs or host holds something else than objects");
   StepCost::Roof roof;
   if (const auto label = object.find("name"); label != object.end() && label->is_string()) {
     roof.name = label->get<std::string>();
@@ -42,12 +43,12 @@ Result<StepCost::Roof> parse_roof(const Json& object, const std::string& name) {
     const double value = field->is_number() ? field->get<double>() : -1;
     // A step of a billion tokens then still has a time that fits.
     if (!(value >= 0 && value <= 1e6)) {
-      return corrupt(name, std::string(term.key) + " of a roof is not a number from 0 to 1e6");
+      return corrupt(name, std::string(term.key) + " is not a number from 0 to 1e6");
     }
     roof.cost.*term.member = value;
     sum += value;
   }
-  if (sum <= 0) return corrupt(name, "a roof without a term above 0");
+  if (sum <= 0) return corrupt(name, "a roof or host without a term above 0");
   return roof;
 }
 
@@ -82,6 +83,9 @@ Result<StepCost> parse_step_cost(std::string_view text, const std::string& name)
   cost.name = label != object.end() && label->is_string() ? label->get<std::string>() : name;
   cost.cache_tokens = TRY(optional_count(object, "cache_tokens", 1ull << 36, name));
   cost.kv_bytes_per_token = TRY(optional_count(object, "kv_bytes_per_token", 1ull << 36, name));
+  if (const auto host = object.find("host"); host != object.end()) {
+    cost.host = TRY(parse_roof(*host, name)).cost;
+  }
   const auto roofs = object.find("roofs");
   if (roofs == object.end() || !roofs->is_array() || roofs->empty() || roofs->size() > kRoofsMax) {
     return corrupt(name, "expected a list roofs of 1 to " + std::to_string(kRoofsMax));
@@ -104,6 +108,11 @@ OrderedJson step_cost_json(const StepCost& cost) {
     OrderedJson terms = {{"name", roof.name}};
     for (const Term& term : kTerms) terms[term.key] = roof.cost.*term.member;
     object["roofs"].push_back(std::move(terms));
+  }
+  double host = 0;
+  for (const Term& term : kTerms) host += cost.host.*term.member;
+  for (const Term& term : kTerms) {
+    if (host > 0) object["host"][term.key] = cost.host.*term.member;
   }
   return object;
 }

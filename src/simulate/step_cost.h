@@ -20,23 +20,27 @@ struct LinearCost {
   double per_sequence = 0;
   double per_kv_token = 0;
   double per_attended = 0;
+  double per_few_token = 0;  // of the first StepShape::kFewTokens of a step, besides per_token
 
   double seconds(const StepShape& shape) const {
     return per_step + per_token * static_cast<double>(shape.num_tokens) +
            per_sequence * static_cast<double>(shape.num_sequences) +
            per_kv_token * static_cast<double>(shape.num_kv_tokens) +
-           per_attended * static_cast<double>(shape.num_attended);
+           per_attended * static_cast<double>(shape.num_attended) +
+           per_few_token * static_cast<double>(shape.num_few_tokens());
   }
 };
 
-// A step takes as long as the slowest of its roofs: one measured fit, or compute beside memory.
+// A step takes as long as the slowest of its roofs: one measured fit, or compute beside memory; and
+// the host's time before the next one.
 //
 // As JSON, all in seconds; terms that are left out are 0:
 //   {"format": "millrace-step-cost", "version": 1, "name": "…",
 //    "cache_tokens": 131072,                what the KV cache holds; may be absent
 //    "kv_bytes_per_token": 131072,          may be absent
+//    "host": {"per_step": …, …},            time between steps, added to each; may be absent
 //    "roofs": [{"name": "…", "per_step": …, "per_token": …, "per_sequence": …, "per_kv_token": …,
-//               "per_attended": …}, …]}
+//               "per_attended": …, "per_few_token": …}, …]}
 struct StepCost {
   struct Roof {
     std::string name;
@@ -46,7 +50,9 @@ struct StepCost {
   std::uint64_t cache_tokens = 0;  // 0: not known
   std::uint64_t kv_bytes_per_token = 0;
   std::vector<Roof> roofs;
+  LinearCost host;  // between two steps: what planning, applying and emitting take
 
+  // Of the step itself, as the scheduler learns it.
   double seconds(const StepShape& shape) const;
 };
 
