@@ -218,6 +218,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   add_bench_memory_command(*command, action);
   add_bench_prefix_command(*command, action);
   add_bench_replay_command(*command, action);
+  add_bench_pipeline_command(*command, action);
 }
 
 }  // namespace millrace

@@ -29,6 +29,7 @@ void add_bench_cost_model_command(CLI::App& bench, Action& action);
 void add_bench_memory_command(CLI::App& bench, Action& action);
 void add_bench_prefix_command(CLI::App& bench, Action& action);
 void add_bench_replay_command(CLI::App& bench, Action& action);
+void add_bench_pipeline_command(CLI::App& bench, Action& action);
 void add_simulate_command(CLI::App& app, Action& action);
 // Only where the build found what the server needs.
 void add_serve_command(CLI::App& app, Action& action);

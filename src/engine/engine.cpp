@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -24,6 +25,25 @@ RequestLimits limits_of(const EngineOptions& options, const BlockPool& pool) {
           .adapter_rank_max = options.adapter_rank_max};
 }
 
+// Caps in bytes become caps in blocks.
+Status convert_byte_caps(EngineOptions& options) {
+  for (ServiceClass& service_class : options.scheduler.classes) {
+    if (!service_class.kv_bytes_max) continue;
+    const std::uint64_t num_bytes = *service_class.kv_bytes_max;
+    if (options.block_bytes == 0 || num_bytes < options.block_bytes) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "class " + service_class.name + ": kv_bytes_max is " +
+                       std::to_string(num_bytes) + ", expected a block of the KV cache at least, " +
+                       std::to_string(options.block_bytes) + " bytes"};
+    }
+    const std::uint64_t num_blocks = num_bytes / options.block_bytes;
+    const std::uint64_t blocks_max =
+        service_class.blocks_max.value_or(std::numeric_limits<std::uint32_t>::max());
+    service_class.blocks_max = static_cast<std::uint32_t>(std::min(num_blocks, blocks_max));
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, BlockPool& pool,
@@ -42,7 +62,9 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, Blo
                      ", expected fewer than the " + std::to_string(pool.num_blocks()) +
                      " blocks of the KV cache"};
   }
-  return std::unique_ptr<Engine>(new Engine(options, pool, runner, clock));
+  EngineOptions in_blocks = options;
+  TRY(convert_byte_caps(in_blocks));
+  return std::unique_ptr<Engine>(new Engine(in_blocks, pool, runner, clock));
 }
 
 Engine::Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runner,
@@ -214,11 +236,26 @@ void Engine::run_loop() {
   for (;;) {
     while (step()) {
     }
-    scheduler_.check_invariants();
+    check_idle();
     std::optional<Submission> submission = inbox_.pop();
     if (!submission) return;  // Closed, and nothing is left.
     accept(std::move(*submission));
   }
+}
+
+// Walking all blocks takes a while, and an engine may fall idle after every request.
+void Engine::check_idle() {
+  if (scheduler_.num_live() > 0 || scheduler_.num_open() > 0) return;
+  const TimePoint now = clock_.now();
+  if (last_idle_check_ && now - *last_idle_check_ < kIdleCheckInterval) return;
+  last_idle_check_ = now;
+  if (scheduler_.has_leftovers()) {
+    meter_.note_breach();
+    DCHECK(!scheduler_.has_leftovers());
+  }
+#ifndef NDEBUG
+  scheduler_.check_invariants();
+#endif
 }
 
 ClassSet Engine::poll() {

@@ -32,6 +32,8 @@ struct EngineOptions {
   // What the runner can do beside drawing tokens: RequestLimits has the meaning.
   std::size_t pooled_width = 0;
   std::size_t adapter_rank_max = 0;
+  // Of one block of the KV cache; needed where a class has a kv_bytes_max.
+  std::uint64_t block_bytes = 0;
   // Mixed with the request's id when a request brings no seed of its own. Whoever wants a different
   // text at every start passes something different.
   std::uint64_t seed = 0;
@@ -89,6 +91,10 @@ class Engine {
   bool step();
   // Finishes what the last turn has begun, for whoever wants to use the device otherwise.
   void settle();
+  // When nothing is live, once in kIdleCheckInterval at most: looks whether anything was left over.
+  // What is found is counted (EngineStats::num_breaches); in debug builds it ends the process.
+  void check_idle();
+  static constexpr Duration kIdleCheckInterval = std::chrono::seconds(1);
   // By hand too, for whoever steps several engines: accepts what was submitted and says whose
   // requests are live.
   ClassSet poll();
@@ -158,6 +164,7 @@ class Engine {
   std::vector<std::shared_ptr<StreamState>> streams_;  // by SequenceId
   std::vector<std::uint64_t> changed_watches_;         // of the step
   std::uint64_t num_cancels_seen_ = 0;
+  std::optional<TimePoint> last_idle_check_;
 
   mutable std::mutex decision_mutex_;  // Guards last_decision_.
   std::optional<ShareDecision> last_decision_;

@@ -41,6 +41,11 @@ void EngineMeter::end_turn(TimePoint now, const Scheduler& scheduler, const Bloc
   shown_ = stats_;
 }
 
+void EngineMeter::note_breach() {
+  const std::lock_guard lock(mutex_);
+  shown_.num_breaches = ++stats_.num_breaches;
+}
+
 EngineStats EngineMeter::read() const {
   const std::lock_guard lock(mutex_);
   return shown_;

@@ -23,6 +23,9 @@ class EngineMeter {
   // Shows where the scheduler and its pool stand.
   void end_turn(TimePoint now, const Scheduler& scheduler, const BlockPool& pool);
 
+  // Shown at once: the engine is idle.
+  void note_breach();
+
   EngineStats read() const;
 
  private:

@@ -490,6 +490,42 @@ TEST_P(EngineTest, StatsAddUp) {
   EXPECT_GT(stats.cost_coefficients[0], 0);
 }
 
+TEST_P(EngineTest, AnIdleEngineSeesWhatWasLeftOver) {
+  make();
+  TokenStream stream = MUST(engine_->submit(make_request({1, 2, 3}, 4)));
+  while (engine_->step()) {
+  }
+  EXPECT_FALSE(engine_->scheduler().has_leftovers());
+  engine_->check_idle();
+  EXPECT_EQ(engine_->stats().num_breaches, 0u);
+  const BlockId leaked = *pool_->try_acquire();
+  EXPECT_TRUE(engine_->scheduler().has_leftovers());
+#ifdef NDEBUG
+  engine_->check_idle();  // too soon
+  EXPECT_EQ(engine_->stats().num_breaches, 0u);
+  clock_.advance(Engine::kIdleCheckInterval);
+  engine_->check_idle();
+  EXPECT_EQ(engine_->stats().num_breaches, 1u);
+#endif
+  pool_->release(leaked);
+}
+
+TEST(EngineCreate, CapsInBytesBecomeBlocks) {
+  BlockPool pool(64);
+  SumRunner runner;
+  const ManualClock clock;
+  EngineOptions options{.vocabulary = kVocabulary, .context_tokens = 1000, .block_bytes = 1000};
+  options.scheduler.block_tokens = 4;
+  options.scheduler.classes[1].kv_bytes_max = 4500;
+  const auto engine = MUST(Engine::create(options, pool, runner, clock));
+  EXPECT_EQ(engine->request_limits(ClassId{0}).cache_tokens, 256u);
+  EXPECT_EQ(engine->request_limits(ClassId{1}).cache_tokens, 16u);
+  options.scheduler.classes[1].kv_bytes_max = 999;
+  EXPECT_EQ(Engine::create(options, pool, runner, clock).error().message,
+            "class background: kv_bytes_max is 999, expected a block of the KV cache at least, "
+            "1000 bytes");
+}
+
 INSTANTIATE_TEST_SUITE_P(Loops, EngineTest,
                          ::testing::Values(StepLoop::kSerial, StepLoop::kOverlapped),
                          [](const auto& loop) {

@@ -233,7 +233,7 @@ void ModelRegistry::run_loop() {
   for (;;) {
     while (step()) {
     }
-    for (const ModelRef& model : lanes_) model->engine->scheduler().check_invariants();
+    for (const ModelRef& model : lanes_) model->engine->check_idle();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return has_news_ || is_shut_; });
     if (!has_news_) return;  // Shut, and everything has ended.
@@ -275,6 +275,7 @@ void ModelRegistry::drop(std::size_t lane) {
     const std::lock_guard lock(mutex_);
     erase(lanes_[lane]);
   }
+  if (last_stepped_ == lanes_[lane]->engine.get()) last_stepped_ = nullptr;
   lanes_.erase(lanes_.begin() + static_cast<std::ptrdiff_t>(lane));
   arbiter_lanes_.erase(arbiter_lanes_.begin() + static_cast<std::ptrdiff_t>(lane));
   changed_.notify_all();
@@ -287,6 +288,9 @@ void ModelRegistry::step_lane(std::size_t at) {
   };
   for (std::size_t i = 0; i < work_.size(); ++i) work_[i] = work_done(i);
   const TimePoint begin = clock_.now();
+  // Models share the device: what one has begun ends before another begins.
+  if (last_stepped_ != nullptr && last_stepped_ != &engine) last_stepped_->settle();
+  last_stepped_ = &engine;
   engine.step();
   const Duration elapsed = clock_.now() - begin;
   for (std::size_t i = 0; i < work_.size(); ++i) work_[i] = work_done(i) - work_[i];

@@ -143,6 +143,7 @@ class ModelRegistry {
   Arbiter arbiter_;
   std::vector<ModelRef> lanes_;
   std::vector<ArbiterLane> arbiter_lanes_;
+  Engine* last_stepped_ = nullptr;  // of lanes_; null when it has gone
   std::vector<std::uint64_t> work_;
   std::thread thread_;
 };

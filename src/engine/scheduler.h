@@ -116,6 +116,8 @@ class Scheduler {
   std::size_t num_running() const { return running_.size(); }
   std::size_t num_waiting() const { return num_live_ - running_.size(); }  // parked ones too
 
+  // When nothing is live and nothing open: whether blocks, ids or counts say otherwise. O(classes).
+  bool has_leftovers() const;
   // O(blocks + live): order, counts, and that every reference to a block is accounted for.
   void check_invariants() const;
 

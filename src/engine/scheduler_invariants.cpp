@@ -51,6 +51,18 @@ void Scheduler::check_invariants() const {
   }
 }
 
+bool Scheduler::has_leftovers() const {
+  CHECK(num_live_ == 0);
+  CHECK(num_open_ == 0);
+  bool has_any = pool_.num_used() != index_.num_idle() + index_.num_pinned() ||
+                 !set_aside_.empty() || num_parked_ > 0 ||
+                 free_ids_.size() + ended_.size() != by_id_.size();
+  for (const ClassState& state : classes_) {
+    has_any = has_any || state.num_blocks > 0 || state.num_running > 0 || !state.waiting.empty();
+  }
+  return has_any;
+}
+
 void Scheduler::check_waiting() const {
   std::size_t num_waiting = 0;
   for (const ClassState& state : classes_) {

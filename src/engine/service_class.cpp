@@ -37,6 +37,9 @@ Status check_class(const ServiceClass& service_class) {
     return wrong("queued_requests_max or queued_tokens_max", "0", "at least 1");
   }
   if (service_class.blocks_max == 0u) return wrong("blocks_max", "0", "at least 1");
+  if (service_class.kv_bytes_max == std::uint64_t{0}) {
+    return wrong("kv_bytes_max", "0", "at least a block of the KV cache");
+  }
   if (service_class.cache_priority > kCachePriorityMax) {
     return wrong("cache_priority", std::to_string(service_class.cache_priority), "0 to 7");
   }
