@@ -86,7 +86,11 @@ SampledToken Sampler::sample(std::span<const float> logits, const Request& reque
     std::copy(logits.begin(), logits.end(), scores_.begin());
     process(request, tokens);
     if (constraint != nullptr) apply_constraint(*constraint);
-    const std::optional<LogitPeak> processed = find_peak(scores_);
+    std::optional<LogitPeak> processed = find_peak(scores_);
+    if (!processed && constraint != nullptr) {
+      allow_end(logits, request);
+      processed = find_peak(scores_);
+    }
     if (!processed) return {.outcome = SampleOutcome::kNoCandidate};
     peak = *processed;
     scores = scores_;
@@ -111,6 +115,14 @@ void Sampler::apply_constraint(const LogitConstraint& constraint) {
   for (std::size_t i = 0; i < scores_.size(); ++i) {
     const bool is_allowed = (allowed_[i / kMaskBits] >> (i % kMaskBits) & 1u) != 0;
     if (!is_allowed) scores_[i] = kMinusInfinity;
+  }
+}
+
+// An answer that can only end does, however few tokens min_tokens finds in it.
+void Sampler::allow_end(std::span<const float> logits, const Request& request) {
+  for (const TokenId stop : request.stop_ids) {
+    const bool is_allowed = (allowed_[stop / kMaskBits] >> (stop % kMaskBits) & 1u) != 0;
+    if (is_allowed) scores_[stop] = logits[stop];
   }
 }
 

@@ -60,7 +60,8 @@ class Sampler {
   // `logits` [V]; `tokens` the prompt and what was generated, whose number is the position that is
   // drawn. The request has passed checked_request and has a seed. Alternatives go to `top`, which
   // has room for kTopLogprobsMax.
-  // A constraint, where there is one, leaves the tokens that it allows.
+  // A constraint, where there is one, leaves the tokens that it allows; where those are stop tokens
+  // alone, min_tokens and logit_bias do not keep the end back.
   SampledToken sample(std::span<const float> logits, const Request& request,
                       const TokenHistory& tokens, std::span<TokenLogprob> top,
                       const LogitConstraint* constraint = nullptr);
@@ -76,6 +77,7 @@ class Sampler {
 
   void process(const Request& request, const TokenHistory& tokens);
   void apply_constraint(const LogitConstraint& constraint);
+  void allow_end(std::span<const float> logits, const Request& request);
   void penalize(const Request& request, const TokenHistory& tokens);
   TokenId draw(std::span<const float> scores, float max, const SamplingParams& params,
                std::size_t position);

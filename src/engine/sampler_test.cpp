@@ -403,5 +403,47 @@ TEST(CheckSampling, NamesFieldFoundAndExpected) {
   EXPECT_EQ(check_sampling(many, 10).error().code, ErrorCode::kTooLarge);
 }
 
+// Allows one token and the end, or the end alone.
+class OneToken final : public LogitConstraint {
+ public:
+  explicit OneToken(std::uint32_t allowed) : allowed_(allowed) {}
+  void mask(std::span<std::uint32_t> allowed) const override { allowed[0] = allowed_; }
+  void advance(TokenId) override {}
+  void rollback(std::size_t) override {}
+  std::unique_ptr<LogitConstraint> fork() const override {
+    return std::make_unique<OneToken>(*this);
+  }
+
+ private:
+  std::uint32_t allowed_;
+};
+
+TEST(SamplerTest, AConstraintDecidesLastAndMayEndBeforeMinTokens) {
+  const std::vector<float> logits = {5.0f, 4.0f, 3.0f, 2.0f};
+  Request request;
+  request.prompt = {1};
+  request.stop_ids = {0};
+  request.min_tokens = 8;
+  request.sampling.temperature = 0;
+  request.sampling.seed = 1;
+  request.sampling.logit_bias = {{.token = 1, .bias = 100.0f}};
+  const std::vector<TokenId> tokens = {1};
+  Sampler sampler(logits.size());
+  const auto draw = [&](std::uint32_t allowed) {
+    const OneToken constraint(allowed);
+    return sampler.sample(logits, request, tokens, {}, &constraint);
+  };
+  EXPECT_EQ(draw(0b0100).token, 2u);  // no bias brings back what is forbidden
+  EXPECT_EQ(draw(0b1001).token, 3u);  // too early to end
+  EXPECT_EQ(draw(0b0001).token, 0u);  // it can only end
+  EXPECT_EQ(draw(0b0001).outcome, SampleOutcome::kToken);
+  request.sampling.temperature = 1;
+  for (int i = 0; i < 20; ++i) {
+    request.sampling.seed = static_cast<std::uint64_t>(i);
+    EXPECT_EQ(draw(0b0100).token, 2u);
+    EXPECT_EQ(draw(0b0001).token, 0u);
+  }
+}
+
 }  // namespace
 }  // namespace millrace

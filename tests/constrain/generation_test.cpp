@@ -61,7 +61,8 @@ void generate_with(const std::string& path, std::size_t num_each) {
       "%zu); compiled in %.1f ms each\n",
       path.c_str(), schemas.size(), num_each * schemas.size(), num_tokens, num_valid, num_unended,
       1e3 * compile_seconds / static_cast<double>(schemas.size()));
-  EXPECT_GE(num_valid * 20, num_each * schemas.size() * 19);
+  // Recursive schemas have texts without end, which are cut off.
+  EXPECT_GE(num_valid * 4, num_each * schemas.size() * 3);
 }
 
 TEST(GenerationTest, Gpt2) {
