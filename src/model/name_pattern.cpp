@@ -130,7 +130,9 @@ class PatternParser {
         break;
       case 's':
       case 'S':
-        for (const unsigned char space : {' ', '\t', '\n', '\r', '\f', '\v'}) set.set(space);
+        for (const char space : {' ', '\t', '\n', '\r', '\f', '\v'}) {
+          set.set(static_cast<unsigned char>(space));
+        }
         break;
       default: {
         const bool is_name =
