@@ -31,6 +31,9 @@ void add_bench_prefix_command(CLI::App& bench, Action& action);
 void add_bench_replay_command(CLI::App& bench, Action& action);
 void add_bench_pipeline_command(CLI::App& bench, Action& action);
 void add_simulate_command(CLI::App& app, Action& action);
+#ifdef MILLRACE_WITH_HUB
+void add_models_command(CLI::App& app, Action& action);
+#endif
 // Only where the build found what the server needs.
 void add_serve_command(CLI::App& app, Action& action);
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "cli/hub_models.h"
 #include "cli/checkpoint_output.h"
 #include "cli/command.h"
 #include "cli/model_text.h"
@@ -79,7 +80,8 @@ Status convert_with(const Checkpoint& checkpoint, const ModelSpec& spec,
 
 Status convert(const ConvertOptions& options) {
   TRY(check_apart(options.source, options.output.destination));
-  const Checkpoint checkpoint = TRY(open_checkpoint(options.source));
+  const std::string source = TRY(local_model(options.source));
+  const Checkpoint checkpoint = TRY(open_checkpoint(source));
   const ModelSpec spec = TRY(read_spec(checkpoint));
   return convert_with(checkpoint, spec, options);
 }

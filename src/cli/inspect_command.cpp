@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "cli/hub_models.h"
 #include "cli/command.h"
 #include "cli/model_text.h"
 #include "cli/quantity.h"
@@ -269,7 +270,8 @@ Status inspect_vocabulary(const TokenizerSpec& spec, const InspectOptions& optio
 }
 
 Status inspect(const InspectOptions& options) {
-  Result<Checkpoint> checkpoint = open_checkpoint(options.model);
+  const std::string path = TRY(local_model(options.model));
+  Result<Checkpoint> checkpoint = open_checkpoint(path);
   if (checkpoint.ok()) return inspect_checkpoint(checkpoint.value(), options);
   const Result<TokenizerSpec> spec = load_tokenizer_spec_at(options.model);
   if (spec.ok()) return inspect_vocabulary(spec.value(), options);

@@ -51,6 +51,9 @@ int run(int argc, char** argv) {
   add_make_model_command(app, action);
   add_bench_command(app, action);
   add_simulate_command(app, action);
+#ifdef MILLRACE_WITH_HUB
+  add_models_command(app, action);
+#endif
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

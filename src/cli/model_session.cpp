@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "cli/hub_models.h"
 #include "cli/progress_bar.h"
 #include "memory/block_table.h"
 #include "memory/memory_plan.h"
@@ -169,6 +170,7 @@ Error no_model() {
 Result<Checkpoint> open_model(ModelOptions& options) {
   if (options.model.empty()) options.model = default_model();
   if (options.model.empty()) return no_model();
+  options.model = TRY(local_model(options.model));
   return open_checkpoint(options.model);
 }
 

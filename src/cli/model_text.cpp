@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "cli/hub_models.h"
 #include "formats/tokenizer_folder.h"
 #include "formats/tokenizer_gguf.h"
 #include "formats/tokenizer_json.h"
@@ -62,7 +63,8 @@ Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint) {
   return load_tokenizer_spec(checkpoint.folder());
 }
 
-Result<TokenizerSpec> load_tokenizer_spec_at(const std::string& path) {
+Result<TokenizerSpec> load_tokenizer_spec_at(const std::string& named) {
+  const std::string path = TRY(local_model(named));
   if (is_directory(path)) return load_tokenizer_spec(path);
   if (path.ends_with(".json")) return parse_tokenizer_json(TRY(read_json_file(path)), path);
   const bool is_vocabulary =

@@ -1,5 +1,6 @@
 // `millrace serve`: wires models, engine and sockets together, and takes them apart in order.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "base/machine.h"
 #include "cli/command.h"
+#include "cli/serve_operations.h"
 #include "cli/serve_options.h"
 #include "cli/served_checkpoint.h"
 #include "cli/signals.h"
@@ -71,8 +73,10 @@ ServerOptions server_options(const ServerConfig& config, const Clock& clock) {
 // Everything that serves, in the order in which it is made; it goes in the opposite one.
 class Service {
  public:
-  static Result<std::unique_ptr<Service>> create(const ServerConfig& config) {
+  static Result<std::unique_ptr<Service>> create(const ServeOptions& typed,
+                                                 const ServerConfig& config) {
     std::unique_ptr<Service> service(new Service(config));
+    service->operations_ = TRY(ServeOperations::create(config, service->clock_));
     RegistryOptions options;
     options.bytes_max = config.engine.memory_bytes.value_or(memory_available_bytes());
     options.classes = service_classes(config);
@@ -81,11 +85,20 @@ class Service {
     service->directory_.emplace(*service->registry_, service->loader_);
     service->server_ =
         TRY(Server::create(server_options(config, service->clock_), *service->directory_,
-                           service->hub_, ServerHooks{}, service->clock_));
+                           service->hub_, service->operations_->hooks(), service->clock_));
+    Service* const self = service.get();
+    const ServedParts parts = {
+        .server = service->server_.get(),
+        .directory = &*service->directory_,
+        .add_model = [self](ModelConfig model) { return self->loader_.add(std::move(model)); },
+        .read_again = [typed] { return load_serve_config(typed); },
+        .shut_down = [] { ::kill(::getpid(), SIGTERM); }};
+    TRY(service->operations_->attach(parts, http_options(config)));
     return service;
   }
   ~Service() {
     if (server_ != nullptr) server_->stop();
+    if (operations_ != nullptr) operations_->detach();
     if (registry_ != nullptr) registry_->shutdown(Shutdown::kCancel);
   }
 
@@ -114,6 +127,7 @@ class Service {
   }
 
   Server& server() { return *server_; }
+  ServeOperations& operations() { return *operations_; }
 
  private:
   explicit Service(const ServerConfig& config)
@@ -122,6 +136,7 @@ class Service {
   SystemClock clock_;
   const ServerConfig config_;
   CheckpointLoader loader_;
+  std::unique_ptr<ServeOperations> operations_;
   AnswerHub hub_;
   std::unique_ptr<ModelRegistry> registry_;
   std::optional<ModelDirectory> directory_;
@@ -140,18 +155,17 @@ void print_ready(const ServerConfig& config, Server& server) {
   std::fflush(stdout);
 }
 
-Status serve(const ServerConfig& config) {
+Status serve(const ServeOptions& typed, const ServerConfig& config) {
   SignalQueue signals;
   raise_descriptor_limit();
-  std::unique_ptr<Service> service = TRY(Service::create(config));
+  std::unique_ptr<Service> service = TRY(Service::create(typed, config));
   TRY(service->start());
   print_ready(config, service->server());
   for (;;) {
     const std::optional<int> signal = signals.wait_for(std::chrono::hours(1));
     if (!signal) continue;
     if (*signal != SIGHUP) break;
-    const Status status = service->server().http().reload_tls();
-    if (!status.ok()) std::fprintf(stderr, "millrace: %s\n", status.error().message.c_str());
+    (void)service->operations().reload();  // It says itself what went wrong.
   }
   std::fprintf(stderr, "millrace: shutting down; a second signal ends it at once\n");
   service->drain([&] {
@@ -172,7 +186,7 @@ Status run(const ServeOptions& options) {
     std::printf("the configuration is right\n");
     return Ok{};
   }
-  return serve(loaded.config);
+  return serve(options, loaded.config);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ ServiceReply::ServiceReply(HttpExchangeRef exchange, RequestRecord record, Error
       observers_(observers),
       clock_(clock),
       arrival_(clock.now()) {
-  for (RequestObserver* observer : observers_) observer->request_began(record_);
+  for (RequestObserver* observer : observers_) observer->request_began(record_, exchange_);
 }
 
 ServiceReply::~ServiceReply() {

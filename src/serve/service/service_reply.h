@@ -45,7 +45,8 @@ struct RequestRecord {
 class RequestObserver {
  public:
   virtual ~RequestObserver() = default;
-  virtual void request_began(const RequestRecord&) {}
+  // The exchange may be kept until request_ended, to break it off.
+  virtual void request_began(const RequestRecord&, const HttpExchangeRef&) {}
   virtual void request_ended(const RequestRecord& record) = 0;
 };
 

@@ -1,0 +1,179 @@
+// The families, and the few places where they change.
+#include "serve/operate/server_metrics.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "observe/process_metrics.h"
+
+namespace millrace {
+namespace {
+
+// A client can make up any path; these are the labels that there are.
+std::string endpoint_of(std::string_view path) {
+  static constexpr std::array<std::string_view, 16> kEndpoints = {"/v1/chat/completions",
+                                                                  "/v1/completions",
+                                                                  "/v1/responses",
+                                                                  "/v1/messages",
+                                                                  "/v1/messages/count_tokens",
+                                                                  "/v1/embeddings",
+                                                                  "/v1/models",
+                                                                  "/tokenize",
+                                                                  "/detokenize",
+                                                                  "/apply-template",
+                                                                  "/health",
+                                                                  "/health/live",
+                                                                  "/health/ready",
+                                                                  "/metrics",
+                                                                  "/version",
+                                                                  "/v1/models/"};
+  if (std::find(kEndpoints.begin(), kEndpoints.end(), path) != kEndpoints.end()) {
+    return std::string(path);
+  }
+  return path.starts_with("/v1/models/") ? "/v1/models/{model}" : "other";
+}
+
+MetricSnapshot snapshot_of(const char* name, const char* help, MetricKind kind, const char* label) {
+  return {.name = name, .help = help, .kind = kind, .label_names = {label}};
+}
+
+}  // namespace
+
+ServerMetrics::ServerMetrics()
+    : requests_(registry_.add_counters({"http_requests_total",
+                                        "Requests that were answered or given up, by status; 499 "
+                                        "where the client went first.",
+                                        {"endpoint", "code"}})),
+      running_(registry_.add_gauges({"http_requests_running", "Requests on their way."}).with({})),
+      answers_(registry_.add_counters(
+          {"answers_total", "Answers by how they ended.", {"model", "class", "finish"}})),
+      prompt_tokens_(registry_.add_counters(
+          {"prompt_tokens_total", "Tokens of prompts, cached ones too.", {"model", "class"}})),
+      cached_tokens_(registry_.add_counters({"cached_prompt_tokens_total",
+                                             "Tokens of prompts that were found in the cache.",
+                                             {"model", "class"}})),
+      output_tokens_(registry_.add_counters(
+          {"output_tokens_total", "Tokens that were generated.", {"model", "class"}})),
+      key_tokens_(registry_.add_counters(
+          {"key_tokens_total", "Tokens by API key, of prompts and answers.", {"key"}})),
+      request_seconds_(registry_.add_histograms(
+          {"request_seconds", "Time from a request's arrival to its end.", {"model", "class"}},
+          request_seconds_bounds())),
+      first_token_seconds_(registry_.add_histograms({"request_first_token_seconds",
+                                                     "Time from a request's arrival to its first "
+                                                     "token.",
+                                                     {"model", "class"}},
+                                                    request_seconds_bounds())),
+      token_seconds_(registry_.add_histograms({"request_token_seconds",
+                                               "Mean time between the tokens of an answer.",
+                                               {"model", "class"}},
+                                              step_seconds_bounds())) {
+  registry_.add_collector([this](std::vector<MetricSnapshot>& out) { collect_http(out); });
+  registry_.add_collector([this](std::vector<MetricSnapshot>& out) { collect_logs(out); });
+  registry_.add_collector(collect_process_metrics);
+}
+
+void ServerMetrics::request_began(const RequestRecord&, const HttpExchangeRef&) {
+  running_.add(1);
+}
+
+void ServerMetrics::request_ended(const RequestRecord& record) {
+  running_.add(-1);
+  requests_.with({endpoint_of(record.path), std::to_string(record.status)}).add();
+  if (record.num_prompt_tokens > 0) count_answer(record);
+}
+
+void ServerMetrics::count_answer(const RequestRecord& record) {
+  const std::vector<std::string> labels = {record.model, record.class_name};
+  const std::string finish = record.finish.empty() ? "none" : record.finish;
+  answers_.with({record.model, record.class_name, finish}).add();
+  prompt_tokens_.with(labels).add(record.num_prompt_tokens);
+  cached_tokens_.with(labels).add(record.num_cached_tokens);
+  output_tokens_.with(labels).add(record.num_completion_tokens);
+  if (!record.key_name.empty()) {
+    key_tokens_.with({record.key_name})
+        .add(record.num_prompt_tokens + record.num_completion_tokens);
+  }
+  request_seconds_.with(labels).observe(seconds(record.total));
+  if (!record.first_token) return;
+  first_token_seconds_.with(labels).observe(seconds(*record.first_token));
+  const std::size_t num_each =
+      record.num_completion_tokens / std::max<std::size_t>(1, record.num_choices);
+  if (num_each > 1) {
+    token_seconds_.with(labels).observe(seconds(record.total - *record.first_token) /
+                                        static_cast<double>(num_each - 1));
+  }
+}
+
+void ServerMetrics::watch_http(const HttpServer& http, const std::string& listener) {
+  https_.push_back({&http, listener});
+}
+
+void ServerMetrics::watch_log(const LineWriter& writer, const std::string& log) {
+  logs_.push_back({&writer, log});
+}
+
+void ServerMetrics::collect_http(std::vector<MetricSnapshot>& snapshots) const {
+  MetricSnapshot open =
+      snapshot_of("http_connections", "Open connections.", MetricKind::kGauge, "listener");
+  MetricSnapshot accepted = snapshot_of("http_connections_accepted_total", "Connections.",
+                                        MetricKind::kCounter, "listener");
+  MetricSnapshot refused =
+      snapshot_of("http_connections_refused_total", "Connections over the limit.",
+                  MetricKind::kCounter, "listener");
+  MetricSnapshot malformed =
+      snapshot_of("http_malformed_requests_total", "Requests that were no HTTP or over a limit.",
+                  MetricKind::kCounter, "listener");
+  MetricSnapshot timeouts =
+      snapshot_of("http_timeouts_total", "Headers, bodies, pauses and writes that took too long.",
+                  MetricKind::kCounter, "listener");
+  MetricSnapshot gone =
+      snapshot_of("http_clients_gone_total", "Clients that went before the end of their answer.",
+                  MetricKind::kCounter, "listener");
+  MetricSnapshot sent =
+      snapshot_of("http_sent_bytes_total", "Bytes sent.", MetricKind::kCounter, "listener");
+  for (const WatchedHttp& watched : https_) {
+    const HttpCounters counters = watched.http->counters();
+    const auto add = [&](MetricSnapshot& snapshot, auto value) {
+      snapshot.samples.push_back({{watched.name}, static_cast<double>(value)});
+    };
+    add(open, counters.num_connections);
+    add(accepted, counters.num_accepted);
+    add(refused, counters.num_refused);
+    add(malformed, counters.num_malformed);
+    add(timeouts, counters.num_timeouts);
+    add(gone, counters.num_gone);
+    add(sent, counters.num_bytes_sent);
+  }
+  for (MetricSnapshot* snapshot :
+       {&open, &accepted, &refused, &malformed, &timeouts, &gone, &sent}) {
+    snapshots.push_back(std::move(*snapshot));
+  }
+}
+
+void ServerMetrics::collect_logs(std::vector<MetricSnapshot>& snapshots) const {
+  MetricSnapshot written =
+      snapshot_of("log_lines_written_total", "Log lines.", MetricKind::kCounter, "log");
+  MetricSnapshot dropped =
+      snapshot_of("log_lines_dropped_total", "Log lines that found the queue full.",
+                  MetricKind::kCounter, "log");
+  MetricSnapshot failed =
+      snapshot_of("log_lines_failed_total", "Log lines that the disk did not take.",
+                  MetricKind::kCounter, "log");
+  for (const WatchedLog& log : logs_) {
+    written.samples.push_back({{log.name}, static_cast<double>(log.writer->num_written())});
+    dropped.samples.push_back({{log.name}, static_cast<double>(log.writer->num_dropped())});
+    failed.samples.push_back({{log.name}, static_cast<double>(log.writer->num_failed())});
+  }
+  for (MetricSnapshot* snapshot : {&written, &dropped, &failed}) {
+    snapshots.push_back(std::move(*snapshot));
+  }
+}
+
+std::string ServerMetrics::text() {
+  return prometheus_text(registry_.collect());
+}
+
+}  // namespace millrace
