@@ -324,6 +324,32 @@ TEST(StateTest, RollbackAndForkLeaveWhatWouldHaveBeen) {
   EXPECT_GT(num_back, 100u);
 }
 
+// Old states are forgotten again and again; what is left says what a fresh walk says.
+TEST(StateTest, ALongTextForgetsWhatCannotBeTakenBack) {
+  const auto vocabulary = vocabulary_of(all_bytes());
+  GrammarCompiler compiler(vocabulary, kClock, small_options());
+  const auto constraint = compiler.compile(ConstraintSpec::json_object());
+  ASSERT_TRUE(constraint.ok());
+  std::string text = "{\"k\":[";
+  for (int i = 0; i < 400; ++i) text += "{\"a\":[1,\"xy\"]},";
+  text += "0]}";
+  const std::unique_ptr<GrammarConstraint> state = start(*constraint.value());
+  const auto token_of = [](char c) {
+    return static_cast<TokenId>(static_cast<std::uint8_t>(c)) + 1;
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    ASSERT_TRUE(mask_of(*state, *vocabulary)[token_of(text[i])]) << i;
+    state->advance(token_of(text[i]));
+    if (i % 50 != 49) continue;
+    const std::vector<bool> before = mask_of(*state, *vocabulary);
+    const std::size_t num_back = std::min<std::size_t>(i, GrammarConstraint::kRollbackTokensMax);
+    state->rollback(num_back);
+    for (std::size_t j = i + 1 - num_back; j <= i; ++j) state->advance(token_of(text[j]));
+    ASSERT_EQ(mask_of(*state, *vocabulary), before) << i;
+  }
+  EXPECT_TRUE(state->can_end());
+}
+
 TEST(CompilerTest, EqualSpecsAreCompiledOnce) {
   const auto vocabulary = vocabulary_of(all_bytes());
   GrammarCompilerOptions options = small_options();

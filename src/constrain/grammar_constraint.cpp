@@ -141,6 +141,7 @@ void GrammarConstraint::forget_old_states() {
   MaskCache::Scratch scratch(*grammar_->masks);
   std::vector<std::uint32_t>& names = (*scratch).names;
   if (names.size() < frames_.size()) names.resize(frames_.size());
+  names[0] = 0;  // the bottom lies on itself
   std::uint32_t num_kept = 0;
   std::size_t state = 0;
   for (std::uint32_t i = 0; i < frames_.size(); ++i) {

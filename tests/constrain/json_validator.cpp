@@ -172,7 +172,10 @@ class Validator {
   static bool check_value(const OrderedJson& schema, const OrderedJson& value) {
     if (const OrderedJson* const type = find(schema, "type")) {
       const OrderedJson types = type->is_array() ? *type : OrderedJson::array({*type});
-      if (std::none_of(types.begin(), types.end(),
+      const bool is_nullable =
+          schema.contains("nullable") && schema["nullable"] == true;  // OpenAPI
+      if (!(is_nullable && value.is_null()) &&
+          std::none_of(types.begin(), types.end(),
                        [&](const auto& name) { return has_type(value, name); })) {
         return false;
       }
