@@ -415,6 +415,18 @@ class Clients(Case):
             self.assertRegex(read_reply(link), rb"^HTTP/1\.1 4(00|13) ")
         self.assertEqual(server.complete()[0], 200)
 
+    def test_a_chunk_whose_head_never_ends_is_refused(self):
+        server = self.serve("limits: {header_bytes_max: 16K}\n")
+        for head in (b"5;", b"0\r\nx: "):
+            with server.raw() as link:
+                link.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\n"
+                             b"Transfer-Encoding: chunked\r\n\r\n" + head)
+                link.settimeout(10)
+                with contextlib.suppress(ConnectionError):
+                    link.sendall(b"x" * 32768)
+                self.assertEqual(link.recv(12), b"HTTP/1.1 431")
+        self.assertEqual(server.complete()[0], 200)
+
     def test_bytes_that_are_no_request_are_refused(self):
         server = self.serve()
         for garbage in (b"\0" * 100 + b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",

@@ -86,7 +86,7 @@ HttpFault fault_of(const error_code& error) {
 struct RequestReader::Parser : http::request_parser<GrowingBody> {};
 
 RequestReader::RequestReader(std::size_t header_bytes_max, std::uint64_t body_bytes_max)
-    : parser_(std::make_unique<Parser>()) {
+    : header_bytes_max_(header_bytes_max), parser_(std::make_unique<Parser>()) {
   parser_->header_limit(static_cast<std::uint32_t>(header_bytes_max));
   parser_->body_limit(body_bytes_max);
   parser_->eager(true);
@@ -109,7 +109,13 @@ std::size_t RequestReader::feed(std::string_view bytes) {
         parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), error);
     num_taken += num_parsed;
     if (parser_->is_header_done() && !is_checked_) check_header();
-    if (error == http::error::need_more) return num_taken;
+    if (error == http::error::need_more) {
+      // Beast would wait for the end of a chunk's first line, or of trailers, however long.
+      if (!fault_ && bytes.size() - num_taken > header_bytes_max_) {
+        fault_ = HttpFault{431, "the head of a chunk or the request's trailers are too long"};
+      }
+      return num_taken;
+    }
     if (error) {
       fault_ = fault_of(error);
     } else if (num_parsed == 0 && !parser_->is_done()) {

@@ -49,6 +49,7 @@ class RequestReader {
   struct Parser;  // Beast's
   void check_header();
 
+  std::size_t header_bytes_max_;
   std::unique_ptr<Parser> parser_;
   bool has_begun_ = false;
   bool is_checked_ = false;
