@@ -218,6 +218,8 @@ std::string nearest_word(const std::string& word, const std::vector<std::string>
   std::string nearest;
   std::size_t nearest_distance = std::min(kDistanceMax, word.size() / 2) + 1;
   for (const std::string& other : known) {
+    // What begins with another letter is rarely meant: "host" is not a slip of "port".
+    if (other.substr(0, 1) != word.substr(0, 1)) continue;
     // Levenshtein's distance, one row at a time.
     std::vector<std::size_t> row(other.size() + 1);
     std::iota(row.begin(), row.end(), std::size_t{0});

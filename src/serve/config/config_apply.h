@@ -16,7 +16,7 @@ Status apply_tree(const ConfigSource& source, const YamlNode& root, LoadedConfig
 // a list is refused where the list has several items.
 Status apply_override(const ConfigOverride& change, LoadedConfig& loaded);
 
-// The known word that is spelt most like this one; empty when none is near.
+// The known word that is spelt most like this one, first letter included; empty when none is near.
 std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
 
 }  // namespace millrace

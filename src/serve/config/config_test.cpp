@@ -114,6 +114,8 @@ hooks:
 TEST(ConfigTest, WhatIsWrongIsNamedWithItsLine) {
   EXPECT_EQ(refusal("listen:\n  prot: 80\n"),
             "c.yaml:2: listen.prot is unknown, did you mean port?");
+  EXPECT_EQ(refusal("listen:\n  host: a\n"),
+            "c.yaml:2: listen.host is unknown, expected one of address, port");
   EXPECT_THAT(refusal("zzzzzzzz: 1\n"),
               HasSubstr("c.yaml:1: zzzzzzzz is unknown, expected one of"));
   EXPECT_EQ(refusal("listen:\n  port: 80\n  address: a\n  port: 81\n"),
@@ -316,6 +318,7 @@ TEST(ConfigTest, TheNearestWordIsOneThatIsNear) {
   EXPECT_EQ(nearest_word("adress", {"port", "address"}), "address");
   EXPECT_EQ(nearest_word("xyz", {"port", "address"}), "");
   EXPECT_EQ(nearest_word("", {"port"}), "");
+  EXPECT_EQ(nearest_word("host", {"port", "address"}), "");
 }
 
 std::string docs_file(const std::string& name) {
