@@ -127,12 +127,12 @@ class Operate(unittest.TestCase):
         self.assertEqual(server.call("GET", "/made/up")[0], 404)
         text = server.call("GET", "/metrics")[2]
         values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[:1] != "#")
-        completions = 'http_requests_total{endpoint="/v1/completions",code="200"}'
+        completions = 'millrace_http_requests_total{endpoint="/v1/completions",code="200"}'
         self.assertEqual(values[completions], "3")
-        self.assertEqual(values['http_requests_total{endpoint="other",code="404"}'], "1")
+        self.assertEqual(values['millrace_http_requests_total{endpoint="other",code="404"}'], "1")
         labels = '{model="m",class="interactive"}'
-        self.assertEqual(values["output_tokens_total" + labels], "12")
-        self.assertEqual(values["request_seconds_count" + labels], "3")
+        self.assertEqual(values["millrace_output_tokens_total" + labels], "12")
+        self.assertEqual(values["millrace_request_seconds_count" + labels], "3")
         self.assertGreater(float(values["process_resident_memory_bytes"]), 1e6)
 
     def test_what_changes_state_is_behind_the_admin_key(self):

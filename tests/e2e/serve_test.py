@@ -88,7 +88,7 @@ class Server:
         text = self.call("GET", "/metrics")[2]
         rows = [line.rsplit(" ", 1) for line in text.splitlines() if line[:1] != "#"]
         return sum(float(value) for row, value in rows
-                   if row.split("{")[0] == name and labels in row)
+                   if row.split("{")[0] == "millrace_" + name and labels in row)
 
     def signal(self, which):
         self.process.send_signal(which)

@@ -285,18 +285,19 @@ TEST(ServerMetricsTest, ThePageParsesAndCountsWhatCame) {
     const auto found = page.values.find(name);
     return found == page.values.end() ? -1 : found->second;
   };
-  EXPECT_EQ(value("http_requests_total{endpoint=\"/v1/chat/completions\",code=\"200\"}"), 1);
-  EXPECT_EQ(value("http_requests_total{endpoint=\"other\",code=\"404\"}"), 1);
-  EXPECT_EQ(value("http_requests_running"), 1);
+  EXPECT_EQ(value("millrace_http_requests_total{endpoint=\"/v1/chat/completions\",code=\"200\"}"),
+            1);
+  EXPECT_EQ(value("millrace_http_requests_total{endpoint=\"other\",code=\"404\"}"), 1);
+  EXPECT_EQ(value("millrace_http_requests_running"), 1);
   const std::string labels = "{model=\"m\",class=\"interactive\"}";
-  EXPECT_EQ(value("prompt_tokens_total" + labels), 10);
-  EXPECT_EQ(value("cached_prompt_tokens_total" + labels), 4);
-  EXPECT_EQ(value("output_tokens_total" + labels), 21);
-  EXPECT_EQ(value("key_tokens_total{key=\"shop\"}"), 31);
-  EXPECT_EQ(value("request_seconds_sum" + labels), 1.25);
-  EXPECT_EQ(value("request_first_token_seconds_sum" + labels), 0.25);
-  EXPECT_EQ(value("request_token_seconds_sum" + labels), 0.05) << "1 s for 20 tokens";
-  EXPECT_EQ(value("answers_total{model=\"m\",class=\"interactive\",finish=\"stop\"}"), 1);
+  EXPECT_EQ(value("millrace_prompt_tokens_total" + labels), 10);
+  EXPECT_EQ(value("millrace_cached_prompt_tokens_total" + labels), 4);
+  EXPECT_EQ(value("millrace_output_tokens_total" + labels), 21);
+  EXPECT_EQ(value("millrace_key_tokens_total{key=\"shop\"}"), 31);
+  EXPECT_EQ(value("millrace_request_seconds_sum" + labels), 1.25);
+  EXPECT_EQ(value("millrace_request_first_token_seconds_sum" + labels), 0.25);
+  EXPECT_EQ(value("millrace_request_token_seconds_sum" + labels), 0.05) << "1 s for 20 tokens";
+  EXPECT_EQ(value("millrace_answers_total{model=\"m\",class=\"interactive\",finish=\"stop\"}"), 1);
   EXPECT_GT(value("process_resident_memory_bytes"), 0);
 }
 
@@ -308,8 +309,8 @@ TEST(ServerMetricsTest, LogsTellWhatTheyDropped) {
   while (writer->num_failed() < 1) std::this_thread::sleep_for(milliseconds(1));
   const PrometheusPage page = parse_prometheus(metrics.text());
   ASSERT_EQ(page.problem, "");
-  EXPECT_EQ(page.values.at("log_lines_failed_total{log=\"access\"}"), 1);
-  EXPECT_EQ(page.values.at("log_lines_dropped_total{log=\"access\"}"), 0);
+  EXPECT_EQ(page.values.at("millrace_log_lines_failed_total{log=\"access\"}"), 1);
+  EXPECT_EQ(page.values.at("millrace_log_lines_dropped_total{log=\"access\"}"), 0);
 }
 
 }  // namespace

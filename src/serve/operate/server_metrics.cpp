@@ -42,31 +42,34 @@ MetricSnapshot snapshot_of(const char* name, const char* help, MetricKind kind, 
 }  // namespace
 
 ServerMetrics::ServerMetrics()
-    : requests_(registry_.add_counters({"http_requests_total",
+    : requests_(registry_.add_counters({"millrace_http_requests_total",
                                         "Requests that were answered or given up, by status; 499 "
                                         "where the client went first.",
                                         {"endpoint", "code"}})),
-      running_(registry_.add_gauges({"http_requests_running", "Requests on their way."}).with({})),
+      running_(registry_.add_gauges({"millrace_http_requests_running", "Requests on their way."})
+                   .with({})),
       answers_(registry_.add_counters(
-          {"answers_total", "Answers by how they ended.", {"model", "class", "finish"}})),
-      prompt_tokens_(registry_.add_counters(
-          {"prompt_tokens_total", "Tokens of prompts, cached ones too.", {"model", "class"}})),
-      cached_tokens_(registry_.add_counters({"cached_prompt_tokens_total",
+          {"millrace_answers_total", "Answers by how they ended.", {"model", "class", "finish"}})),
+      prompt_tokens_(registry_.add_counters({"millrace_prompt_tokens_total",
+                                             "Tokens of prompts, cached ones too.",
+                                             {"model", "class"}})),
+      cached_tokens_(registry_.add_counters({"millrace_cached_prompt_tokens_total",
                                              "Tokens of prompts that were found in the cache.",
                                              {"model", "class"}})),
       output_tokens_(registry_.add_counters(
-          {"output_tokens_total", "Tokens that were generated.", {"model", "class"}})),
+          {"millrace_output_tokens_total", "Tokens that were generated.", {"model", "class"}})),
       key_tokens_(registry_.add_counters(
-          {"key_tokens_total", "Tokens by API key, of prompts and answers.", {"key"}})),
-      request_seconds_(registry_.add_histograms(
-          {"request_seconds", "Time from a request's arrival to its end.", {"model", "class"}},
-          request_seconds_bounds())),
-      first_token_seconds_(registry_.add_histograms({"request_first_token_seconds",
+          {"millrace_key_tokens_total", "Tokens by API key, of prompts and answers.", {"key"}})),
+      request_seconds_(registry_.add_histograms({"millrace_request_seconds",
+                                                 "Time from a request's arrival to its end.",
+                                                 {"model", "class"}},
+                                                request_seconds_bounds())),
+      first_token_seconds_(registry_.add_histograms({"millrace_request_first_token_seconds",
                                                      "Time from a request's arrival to its first "
                                                      "token.",
                                                      {"model", "class"}},
                                                     request_seconds_bounds())),
-      token_seconds_(registry_.add_histograms({"request_token_seconds",
+      token_seconds_(registry_.add_histograms({"millrace_request_token_seconds",
                                                "Mean time between the tokens of an answer.",
                                                {"model", "class"}},
                                               step_seconds_bounds())) {
@@ -117,23 +120,23 @@ void ServerMetrics::watch_log(const LineWriter& writer, const std::string& log) 
 
 void ServerMetrics::collect_http(std::vector<MetricSnapshot>& snapshots) const {
   MetricSnapshot open =
-      snapshot_of("http_connections", "Open connections.", MetricKind::kGauge, "listener");
-  MetricSnapshot accepted = snapshot_of("http_connections_accepted_total", "Connections.",
+      snapshot_of("millrace_http_connections", "Open connections.", MetricKind::kGauge, "listener");
+  MetricSnapshot accepted = snapshot_of("millrace_http_connections_accepted_total", "Connections.",
                                         MetricKind::kCounter, "listener");
   MetricSnapshot refused =
-      snapshot_of("http_connections_refused_total", "Connections over the limit.",
+      snapshot_of("millrace_http_connections_refused_total", "Connections over the limit.",
                   MetricKind::kCounter, "listener");
   MetricSnapshot malformed =
-      snapshot_of("http_malformed_requests_total", "Requests that were no HTTP or over a limit.",
-                  MetricKind::kCounter, "listener");
-  MetricSnapshot timeouts =
-      snapshot_of("http_timeouts_total", "Headers, bodies, pauses and writes that took too long.",
-                  MetricKind::kCounter, "listener");
-  MetricSnapshot gone =
-      snapshot_of("http_clients_gone_total", "Clients that went before the end of their answer.",
-                  MetricKind::kCounter, "listener");
-  MetricSnapshot sent =
-      snapshot_of("http_sent_bytes_total", "Bytes sent.", MetricKind::kCounter, "listener");
+      snapshot_of("millrace_http_malformed_requests_total",
+                  "Requests that were no HTTP or over a limit.", MetricKind::kCounter, "listener");
+  MetricSnapshot timeouts = snapshot_of("millrace_http_timeouts_total",
+                                        "Headers, bodies, pauses and writes that took too long.",
+                                        MetricKind::kCounter, "listener");
+  MetricSnapshot gone = snapshot_of("millrace_http_clients_gone_total",
+                                    "Clients that went before the end of their answer.",
+                                    MetricKind::kCounter, "listener");
+  MetricSnapshot sent = snapshot_of("millrace_http_sent_bytes_total", "Bytes sent.",
+                                    MetricKind::kCounter, "listener");
   for (const WatchedHttp& watched : https_) {
     const HttpCounters counters = watched.http->counters();
     const auto add = [&](MetricSnapshot& snapshot, auto value) {
@@ -155,12 +158,12 @@ void ServerMetrics::collect_http(std::vector<MetricSnapshot>& snapshots) const {
 
 void ServerMetrics::collect_logs(std::vector<MetricSnapshot>& snapshots) const {
   MetricSnapshot written =
-      snapshot_of("log_lines_written_total", "Log lines.", MetricKind::kCounter, "log");
+      snapshot_of("millrace_log_lines_written_total", "Log lines.", MetricKind::kCounter, "log");
   MetricSnapshot dropped =
-      snapshot_of("log_lines_dropped_total", "Log lines that found the queue full.",
+      snapshot_of("millrace_log_lines_dropped_total", "Log lines that found the queue full.",
                   MetricKind::kCounter, "log");
   MetricSnapshot failed =
-      snapshot_of("log_lines_failed_total", "Log lines that the disk did not take.",
+      snapshot_of("millrace_log_lines_failed_total", "Log lines that the disk did not take.",
                   MetricKind::kCounter, "log");
   for (const WatchedLog& log : logs_) {
     written.samples.push_back({{log.name}, static_cast<double>(log.writer->num_written())});
