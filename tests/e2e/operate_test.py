@@ -111,7 +111,12 @@ class Operate(unittest.TestCase):
         self.assertEqual(server.complete("plain-key")[0], 200)
         self.assertEqual(server.complete("hashed-key")[0], 403)
         self.assertEqual(server.complete("small-key")[0], 200)
+        server.wait_for_lines(6)
+        # What a request came to is charged once its answer has gone out, so one more may slip in.
         status, headers, text = server.complete("small-key")
+        if status == 200:
+            server.wait_for_lines(7)
+            status, headers, text = server.complete("small-key")
         self.assertEqual(status, 429, text)
         self.assertGreater(int(headers["Retry-After"]), 3600)
         lines = server.wait_for_lines(7)
