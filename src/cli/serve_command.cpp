@@ -7,7 +7,9 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/machine.h"
 #include "cli/command.h"
@@ -70,6 +72,10 @@ ServerOptions server_options(const ServerConfig& config, const Clock& clock) {
   return options;
 }
 
+void tell(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) std::fprintf(stderr, "millrace: %s\n", line.c_str());
+}
+
 // Everything that serves, in the order in which it is made; it goes in the opposite one.
 class Service {
  public:
@@ -106,7 +112,10 @@ class Service {
   Status start() {
     server_->start();
     registry_->start();
-    for (const ModelConfig& model : config_.models) TRY(directory_->load(model.name));
+    for (const ModelConfig& model : config_.models) {
+      TRY(directory_->load(model.name));
+      tell(loader_.warm(model.name, *registry_));
+    }
     server_->set_ready();
     return Ok{};
   }
@@ -119,6 +128,7 @@ class Service {
     while (!server_->is_drained() && clock_.now() < end) {
       if (hurry()) return;
     }
+    tell(loader_.save_hot_prompts(*registry_));
     registry_->shutdown(Shutdown::kCancel);
     const TimePoint farewell_end = clock_.now() + kFarewellTime;
     while (!server_->is_drained() && clock_.now() < farewell_end) {

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/hot_prompt_text.h"
 #include "cli/template_choice.h"
+#include "memory/block_table.h"
 #include "model/read_spec.h"
 #include "serve/config/service_classes.h"
 
@@ -66,7 +68,48 @@ Result<std::vector<TextHook>> hooks_of(const ServerConfig& config, const std::st
   return hooks;
 }
 
+// Pins take of the cache what the longest request leaves: half of that, an eighth for prefixes that
+// are found hot.
+HotPrefixOptions hot_options(const ModelSession& session) {
+  const std::size_t num_blocks = session.cache().num_blocks();
+  const std::size_t num_needed =
+      blocks_for_tokens(session.context_tokens(), session.cache().spec().block_tokens);
+  const std::size_t num_spare = num_blocks - std::min(num_blocks, num_needed);
+  HotPrefixOptions hot;
+  hot.pinned_blocks_max = num_spare / 2;
+  hot.found_blocks_max = num_spare / 8;
+  return hot;
+}
+
+// One file for each model's name, whatever is in it.
+std::string hot_prompt_path(const std::string& folder, const std::string& name) {
+  if (folder.empty()) return "";
+  std::string file = name;
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.';
+  };
+  for (char& c : file) c = is_plain(c) ? c : '_';
+  return folder + "/hot-" + file + ".kv";
+}
+
+std::string describe_hot(const HotPromptReport& report) {
+  return std::to_string(report.num_prompts) + " hot prompts are there, " +
+         std::to_string(report.num_restored_tokens) + " tokens restored and " +
+         std::to_string(report.num_computed_tokens) + " computed";
+}
+
 }  // namespace
+
+void ServedCheckpoint::set_hot_prompts(std::vector<std::vector<TokenId>> prompts,
+                                       std::string path) {
+  hot_prompts_ = std::make_shared<HotPromptStore>(std::move(prompts), session_->cache(),
+                                                  session_->snapshot_key(), std::move(path));
+}
+
+void ServedCheckpoint::prepare(Engine& engine) {
+  if (hot_prompts_ != nullptr) hot_prompts_->restore(engine);
+}
 
 Result<std::unique_ptr<ServedCheckpoint>> ServedCheckpoint::open(
     const Checkpoint& checkpoint, const ModelOptions& options, const SchedulerOptions& scheduler) {
@@ -76,6 +119,9 @@ Result<std::unique_ptr<ServedCheckpoint>> ServedCheckpoint::open(
   ModelSession& session = *served->session_;
   served->engine_.scheduler = scheduler;
   served->engine_.scheduler.block_tokens = session.cache().spec().block_tokens;
+  if (scheduler.prefix_reuse == PrefixReuse::kOn) {
+    served->engine_.scheduler.hot = hot_options(session);
+  }
   served->engine_.vocabulary = session.spec().vocabulary;
   served->engine_.context_tokens = session.context_tokens();
   served->engine_.pooled_width = session.spec().hidden;
@@ -153,9 +199,74 @@ Result<std::unique_ptr<ServedModel>> CheckpointLoader::load(const std::string& n
   for (const AdapterConfig& adapter : from.config.adapters) {
     TRY(served->adapters()->load(adapter.name, adapter.path));
   }
+  TRY(add_hot_prompts(*served, checkpoint, from.config));
   const std::lock_guard lock(mutex_);
+  hot_prompts_[name] = served->hot_prompts();
   loaded_[name] = std::move(loaded);
   return std::unique_ptr<ServedModel>(std::move(served));
+}
+
+Status CheckpointLoader::add_hot_prompts(ServedCheckpoint& served, const Checkpoint& checkpoint,
+                                         const ModelConfig& model) const {
+  std::vector<std::vector<TokenId>> prompts;
+  if (!model.hot_prompts.empty()) {
+    const ModelText text = TRY(load_model_text(checkpoint));
+    std::optional<std::string> chat_template = text.chat_template;
+    if (!model.chat_template.empty()) {
+      chat_template = TRY(read_template_file(model.chat_template));
+    }
+    for (std::size_t i = 0; i < model.hot_prompts.size(); ++i) {
+      Result<std::vector<TokenId>> tokens =
+          hot_prompt_tokens(text, chat_template, model.hot_prompts[i]);
+      if (!tokens.ok()) {
+        return with_context(std::move(tokens).error(), "hot_prompts[" + std::to_string(i) + "]");
+      }
+      prompts.push_back(std::move(tokens).value());
+    }
+  }
+  if (prompts.empty() && config_.hot_prompt_cache.empty()) return Ok{};
+  served.set_hot_prompts(std::move(prompts), hot_prompt_path(config_.hot_prompt_cache, model.name));
+  return Ok{};
+}
+
+std::vector<std::string> CheckpointLoader::warm(const std::string& name, ModelRegistry& registry) {
+  std::shared_ptr<HotPromptStore> store;
+  {
+    const std::lock_guard lock(mutex_);
+    store = hot_prompts_[name];
+  }
+  if (store == nullptr) return {};
+  std::vector<std::string> lines;
+  const Status status = registry.with_engine(name, [&](const Engine& engine) -> Status {
+    store->warm([&](std::vector<TokenId> prompt) { return registry.pin(name, std::move(prompt)); });
+    return store->save(engine);
+  });
+  const HotPromptReport& report = store->report();
+  if (report.file_refused) {
+    lines.push_back("hot prompts are computed anew: " + report.file_refused->message);
+  }
+  for (const Error& error : report.refused) lines.push_back(error.message);
+  if (!status.ok()) lines.push_back("hot prompts are not saved: " + status.error().message);
+  lines.push_back(describe_hot(report));
+  for (std::string& line : lines) line.insert(0, "model " + name + ": ");
+  return lines;
+}
+
+std::vector<std::string> CheckpointLoader::save_hot_prompts(const ModelRegistry& registry) {
+  std::map<std::string, std::shared_ptr<HotPromptStore>> stores;
+  {
+    const std::lock_guard lock(mutex_);
+    stores = hot_prompts_;
+  }
+  std::vector<std::string> lines;
+  for (const auto& [name, store] : stores) {
+    if (store == nullptr) continue;
+    const auto save = [&](const Engine& engine) { return store->save(engine); };
+    const Status status = registry.with_engine(name, save);
+    if (status.ok() || status.error().code == ErrorCode::kNotFound) continue;
+    lines.push_back("model " + name + ": hot prompts are not saved: " + status.error().message);
+  }
+  return lines;
 }
 
 Result<ModelFacts> CheckpointLoader::facts(const std::string& name) {

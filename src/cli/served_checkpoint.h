@@ -6,11 +6,13 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/model_session.h"
 #include "cli/model_text.h"
 #include "engine/adapter_store.h"
 #include "engine/decoder_runner.h"
+#include "engine/hot_prompt_store.h"
 #include "engine/model_registry.h"
 #include "memory/block_pool.h"
 #include "serve/config/server_config.h"
@@ -28,6 +30,12 @@ class ServedCheckpoint final : public ServedModel {
   ModelRunner& runner() override { return *runner_; }
   EngineOptions engine_options() const override { return engine_; }
   const ModelSession& session() const { return *session_; }
+  // What is left of the last run's hot prompts comes back before the model serves.
+  void prepare(Engine& engine) override;
+  // Before the registry has it. The path is that of their file; empty: none.
+  void set_hot_prompts(std::vector<std::vector<TokenId>> prompts, std::string path);
+  // For its engine's use only, so while the model is there.
+  std::shared_ptr<HotPromptStore> hot_prompts() const { return hot_prompts_; }
   // Shared with the text side, which may outlive the model.
   std::shared_ptr<AdapterStore> adapters() const { return adapters_; }
 
@@ -39,6 +47,7 @@ class ServedCheckpoint final : public ServedModel {
   std::optional<BlockPool> pool_;
   std::unique_ptr<DecoderRunner> runner_;
   EngineOptions engine_;
+  std::shared_ptr<HotPromptStore> hot_prompts_;
 };
 
 // Loads what the configuration names; the registry asks for weights, the directory for the text
@@ -50,6 +59,12 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
   Result<std::uint64_t> num_bytes(const std::string& name) override;
   Result<std::unique_ptr<ServedModel>> load(const std::string& name) override;
   Result<ModelFacts> facts(const std::string& name) override;
+
+  // Of a model that the registry has just loaded: computes the hot prompts that are missing, and
+  // saves all. Gives lines for the log: what could not be had is no reason not to serve.
+  std::vector<std::string> warm(const std::string& name, ModelRegistry& registry);
+  // Saves what is hot by now, of all models.
+  std::vector<std::string> save_hot_prompts(const ModelRegistry& registry);
 
   // A further model that may be loaded by its name.
   Status add(ModelConfig model);
@@ -67,6 +82,8 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
   };
 
   Result<Source> source(const std::string& name) const;
+  Status add_hot_prompts(ServedCheckpoint& served, const Checkpoint& checkpoint,
+                         const ModelConfig& model) const;
   ModelOptions options_of(const ModelConfig& model) const;
 
   const ServerConfig config_;
@@ -74,6 +91,7 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
   mutable std::mutex mutex_;  // Guards what follows.
   std::map<std::string, Source> sources_;
   std::map<std::string, Loaded> loaded_;
+  std::map<std::string, std::shared_ptr<HotPromptStore>> hot_prompts_;  // see ServedCheckpoint
 };
 
 }  // namespace millrace
