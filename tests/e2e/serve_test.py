@@ -255,6 +255,48 @@ class Ends(Case):
         self.assertIn("there was a little girl", text)
 
 
+class HotPrompts(Case):
+    LONG = PROMPT + " there was a little girl who lived in a small house by the river with a dog"
+
+    def restart(self, server):
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.process.wait(timeout=WAIT_SECONDS), 0)
+        server.process.stdout.close()
+        server.log.close()
+        server.start()
+
+    def ask(self, server):
+        status, _, text = server.complete(prompt=self.LONG + " and", temperature=0)
+        self.assertEqual(status, 200, text)
+        answer = json.loads(text)
+        return (answer["choices"][0]["text"],
+                answer["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+    def test_the_first_request_is_warm_also_after_a_restart_and_a_damaged_file(self):
+        folder = pathlib.Path(tempfile.mkdtemp())  # 0700, as such a folder must be
+        self.addCleanup(shutil.rmtree, folder)
+        server = self.serve()
+        cold, num_cached = self.ask(server)
+        self.assertEqual(num_cached, 0)
+        server.config.write_text(
+            f"listen: {{port: 0}}\nhot_prompt_cache: {folder}\nmodels: [{{name: m, path: {MODEL}, "
+            f"hot_prompts: [{{kind: text, text: {json.dumps(self.LONG)}}}]}}]\n", encoding="utf-8")
+        self.restart(server)
+        text, num_cached = self.ask(server)
+        self.assertEqual(text, cold)
+        self.assertGreaterEqual(num_cached, 16)
+        self.restart(server)
+        self.assertIn(" 0 computed", server.log_text())
+        self.assertEqual(self.ask(server), (cold, num_cached))
+        file = next(folder.glob("*.kv"))
+        image = bytearray(file.read_bytes())
+        image[len(image) // 2] ^= 1
+        file.write_bytes(image)
+        self.restart(server)
+        self.assertIn("computed anew", server.log_text())
+        self.assertEqual(self.ask(server), (cold, num_cached))
+
+
 class Reloads(Case):
     def test_keys_change_and_a_running_stream_goes_on(self):
         server = self.serve("api_keys: [{name: one, key: first-key}]\n")
