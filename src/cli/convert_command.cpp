@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "cli/hub_models.h"
 #include "cli/checkpoint_output.h"
 #include "cli/command.h"
+#include "cli/hub_models.h"
 #include "cli/model_text.h"
 #include "model/read_spec.h"
 

@@ -4,8 +4,8 @@
 #include <map>
 #include <set>
 
-#include "cli/hub_models.h"
 #include "cli/command.h"
+#include "cli/hub_models.h"
 #include "cli/model_text.h"
 #include "cli/quantity.h"
 #include "memory/kv_cache.h"

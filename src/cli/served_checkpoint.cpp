@@ -261,7 +261,8 @@ std::vector<std::string> CheckpointLoader::save_hot_prompts(const ModelRegistry&
   std::vector<std::string> lines;
   for (const auto& [name, store] : stores) {
     if (store == nullptr) continue;
-    const auto save = [&](const Engine& engine) { return store->save(engine); };
+    const std::shared_ptr<HotPromptStore> of_model = store;  // clang 14 captures no bindings.
+    const auto save = [of_model](const Engine& engine) { return of_model->save(engine); };
     const Status status = registry.with_engine(name, save);
     if (status.ok() || status.error().code == ErrorCode::kNotFound) continue;
     lines.push_back("model " + name + ": hot prompts are not saved: " + status.error().message);
