@@ -103,7 +103,8 @@ constexpr Setting kEngine[] = {
      .max = 1e6},
     {.key = "overlap",
      .field = field<&EngineConfig::overlap>,
-     .help = "Plan the next step while one runs.",
+     .help = "Plan the next step while one runs; slower on a CPU, which then plans and computes at "
+             "once.",
      .flag = "--overlap"},
     {.key = "prefix_reuse",
      .field = field<&EngineConfig::prefix_reuse>,

@@ -127,7 +127,7 @@ struct EngineConfig {
   std::uint64_t chunk_tokens_max = 256;
   std::uint64_t sequences_max = 32;
   std::uint64_t requests_max = 1024;
-  bool overlap = true;
+  bool overlap = false;
   bool prefix_reuse = true;
   std::optional<std::uint64_t> memory_bytes = std::nullopt;  // of all models; absent: what is free
   std::uint64_t shared_weights_bytes_max = std::uint64_t{500}

@@ -47,6 +47,7 @@ SchedulerOptions scheduler_options(const ServerConfig& config,
   options.step_tokens_max = engine.step_tokens_max;
   options.chunk_tokens_max = engine.chunk_tokens_max;
   options.prefix_reuse = engine.prefix_reuse ? PrefixReuse::kOn : PrefixReuse::kOff;
+  options.loop = engine.overlap ? StepLoop::kOverlapped : StepLoop::kSerial;
   options.classes = service_classes(config, num_blocks);
   if (engine.share_controller.enabled) {
     options.controller = ShareControllerOptions{.interval = engine.share_controller.interval,
