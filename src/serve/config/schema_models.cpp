@@ -247,7 +247,7 @@ constexpr Setting kClass[] = {
     {.key = "cache_part_max",
      .field = field<&ClassConfig::cache_part_max>,
      .help = "Most of the KV cache that it may hold, a part of all; without it, all of it while "
-             "nobody else needs it.",
+             "nobody else needs it. Not in effect yet.",
      .min = 1e-3,
      .max = 1},
     {.key = "cache_priority",

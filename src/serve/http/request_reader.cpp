@@ -89,7 +89,7 @@ RequestReader::RequestReader(std::size_t header_bytes_max, std::uint64_t body_by
     : header_bytes_max_(header_bytes_max), parser_(std::make_unique<Parser>()) {
   parser_->header_limit(static_cast<std::uint32_t>(header_bytes_max));
   parser_->body_limit(body_bytes_max);
-  parser_->eager(true);
+  parser_->eager(false);  // It stops behind the header, see check_header.
 }
 
 RequestReader::~RequestReader() = default;
@@ -128,6 +128,12 @@ std::size_t RequestReader::feed(std::string_view bytes) {
 void RequestReader::check_header() {
   is_checked_ = true;
   const auto& message = parser_->get();
+  // Beast adds the trailers of a body in chunks to these; they are no headers (RFC 9110, 6.5.1).
+  for (const auto& field : message) {
+    headers_.push_back(
+        {std::string(to_view(field.name_string())), std::string(to_view(field.value()))});
+  }
+  parser_->eager(true);
   if (message.version() != 10 && message.version() != 11) {
     fault_ = HttpFault{505, "the request is not HTTP/1.0 or HTTP/1.1"};
     return;
@@ -190,10 +196,7 @@ HttpRequest RequestReader::take() {
   request.method = std::string(to_view(message.method_string()));
   request.path = std::move(path_);
   request.query = std::move(query_);
-  for (const auto& field : message) {
-    request.headers.push_back(
-        {std::string(to_view(field.name_string())), std::string(to_view(field.value()))});
-  }
+  request.headers = std::move(headers_);
   request.body = std::move(message.body());
   return request;
 }

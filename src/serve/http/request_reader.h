@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "serve/http/http_message.h"
 
@@ -54,6 +55,7 @@ class RequestReader {
   bool has_begun_ = false;
   bool is_checked_ = false;
   std::optional<HttpFault> fault_;
+  std::vector<HttpHeader> headers_;
   std::string path_;
   std::string query_;
 };
