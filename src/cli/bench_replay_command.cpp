@@ -130,17 +130,17 @@ Result<Workload> fit_workload(const ReplayOptions& options, const SimulationOpti
   return fitted;
 }
 
-// Sequences as deep as those of the workload.
-StepLimits limits_of(const ReplayOptions& options, const Trace& trace) {
+// Sequences as deep as those of the workload, within what the session was planned for.
+StepLimits limits_of(const StepLimits& widest, const Trace& trace) {
   std::vector<std::size_t> lengths;
   for (const TraceRequest& request : trace.requests) {
     lengths.push_back(std::size_t{request.num_prompt} + request.num_output);
   }
   std::sort(lengths.begin(), lengths.end());
   const std::size_t deep = lengths[lengths.size() * 9 / 10];
-  return {.num_sequences_max = std::max<std::size_t>(1, options.num_sequences - 1),
-          .depth_max = std::max<std::size_t>(16, deep),
-          .chunk_max = std::max<std::size_t>(1, std::min(options.step_tokens, deep))};
+  return {.num_sequences_max = widest.num_sequences_max,
+          .depth_max = std::min(widest.depth_max, std::max<std::size_t>(16, deep)),
+          .chunk_max = std::clamp<std::size_t>(deep, 1, widest.chunk_max)};
 }
 
 StepCost cost_of(const char* name, const LinearCost& fit, const LinearCost& host) {
@@ -186,7 +186,7 @@ Status run_replay(ReplayOptions options) {
   const MeasuredCost first = TRY(measure(widest, 0.2, 18));
   simulation.cost = cost_of("first look", first.fit, {});
   const Workload workload = TRY(fit_workload(options, simulation, context));
-  const MeasuredCost bench = TRY(measure(limits_of(options, workload.trace), 0.8, 150));
+  const MeasuredCost bench = TRY(measure(limits_of(widest, workload.trace), 0.8, 150));
 
   ReplayReport report;
   report.num_requests = workload.trace.requests.size();
