@@ -21,8 +21,24 @@ std::string text_of(Duration duration) {
 Admission::Admission(const std::vector<ServiceClass>& classes)
     : classes_(classes), queues_(std::make_unique<Queue[]>(classes.size())) {}
 
-Error Admission::refusal(ClassId id, const std::string& why) const {
-  return {ErrorCode::kResourceExhausted, "class " + classes_[id.index].name + " " + why +
+void Admission::note_refusal(ClassId id, Refusal why) {
+  CHECK(id.index < classes_.size());
+  auto& count = queues_[id.index].num_refused[static_cast<std::size_t>(why)];
+  count.fetch_add(1, std::memory_order_relaxed);
+}
+
+RefusalCounts Admission::refusals(ClassId id) const {
+  CHECK(id.index < classes_.size());
+  RefusalCounts counts{};
+  for (std::size_t i = 0; i < kRefusals; ++i) {
+    counts[i] = queues_[id.index].num_refused[i].load(std::memory_order_relaxed);
+  }
+  return counts;
+}
+
+Error Admission::refuse(ClassId id, Refusal why, const std::string& text) {
+  note_refusal(id, why);
+  return {ErrorCode::kResourceExhausted, "class " + classes_[id.index].name + " " + text +
                                              "; come back in " + text_of(retry_after(id))};
 }
 
@@ -36,30 +52,34 @@ Status Admission::try_enter(ClassId id, std::size_t num_tokens, std::optional<Du
       queue.num_tokens.fetch_add(num_tokens, std::memory_order_relaxed);
   if (requests_before >= service_class.queued_requests_max) {
     leave(id, num_tokens);
-    return refusal(id, "has " + std::to_string(requests_before) + " requests waiting, at most " +
-                           std::to_string(service_class.queued_requests_max) + " may");
+    return refuse(id, Refusal::kRequests,
+                  "has " + std::to_string(requests_before) + " requests waiting, at most " +
+                      std::to_string(service_class.queued_requests_max) + " may");
   }
   // A prompt that is longer than the limit may still wait alone.
   if (requests_before > 0 && tokens_before + num_tokens > service_class.queued_tokens_max) {
     leave(id, num_tokens);
-    return refusal(id, "has " + std::to_string(tokens_before) + " tokens waiting and " +
-                           std::to_string(num_tokens) + " more exceed " +
-                           std::to_string(service_class.queued_tokens_max));
+    return refuse(id, Refusal::kTokens,
+                  "has " + std::to_string(tokens_before) + " tokens waiting and " +
+                      std::to_string(num_tokens) + " more exceed " +
+                      std::to_string(service_class.queued_tokens_max));
   }
   return Ok{};
 }
 
-Status Admission::check_wait(ClassId id, std::optional<Duration> time_left) const {
+Status Admission::check_wait(ClassId id, std::optional<Duration> time_left) {
   const Duration expected = wait(id);
   const std::optional<Duration> wait_max = classes_[id.index].queue_wait_max;
   if (wait_max && expected > *wait_max) {
-    return refusal(id, "has a wait of " + text_of(expected) + ", at most " + text_of(*wait_max) +
-                           " are allowed");
+    return refuse(id, Refusal::kWait,
+                  "has a wait of " + text_of(expected) + ", at most " + text_of(*wait_max) +
+                      " are allowed");
   }
   // One whose time has passed ends by itself, without a step.
   if (time_left && *time_left > Duration{0} && expected > *time_left) {
-    return refusal(
-        id, "has a wait of " + text_of(expected) + ", the deadline is in " + text_of(*time_left));
+    return refuse(
+        id, Refusal::kDeadline,
+        "has a wait of " + text_of(expected) + ", the deadline is in " + text_of(*time_left));
   }
   return Ok{};
 }

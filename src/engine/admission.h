@@ -1,6 +1,7 @@
 // The door of the engine: bounded queues by class, and the refusal of what could not be met.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,17 @@ namespace millrace {
 
 inline constexpr Duration kRetryAfterMin = std::chrono::seconds(1);
 inline constexpr Duration kRetryAfterMax = std::chrono::seconds(60);
+
+// Why requests were refused at the door.
+enum class Refusal : std::uint8_t {
+  kEngineFull,  // too many are live in the model, whatever their class
+  kRequests,    // the class's queue has as many as it may
+  kTokens,      // … or as many tokens
+  kWait,        // it would outlast queue_wait_max
+  kDeadline,    // … or the request's own time
+};
+inline constexpr std::size_t kRefusals = 5;
+using RefusalCounts = std::array<std::uint64_t, kRefusals>;  // by Refusal
 
 // Counts who waits to run for the first time, in requests and in tokens of their prompts, and
 // foretells how long that takes from the pace at which prompts of the class began to run lately.
@@ -41,15 +53,20 @@ class Admission {
   std::size_t num_requests(ClassId id) const;
   std::size_t num_tokens(ClassId id) const;
 
+  // One that was refused before it came to its class's queue.
+  void note_refusal(ClassId id, Refusal why);
+  RefusalCounts refusals(ClassId id) const;
+
  private:
   struct Queue {
     std::atomic<std::size_t> num_requests{0};
     std::atomic<std::size_t> num_tokens{0};
     std::atomic<double> tokens_per_second{0};
+    std::array<std::atomic<std::uint64_t>, kRefusals> num_refused{};
   };
 
-  Error refusal(ClassId id, const std::string& why) const;
-  Status check_wait(ClassId id, std::optional<Duration> time_left) const;
+  Error refuse(ClassId id, Refusal why, const std::string& text);
+  Status check_wait(ClassId id, std::optional<Duration> time_left);
 
   const std::vector<ServiceClass> classes_;
   std::unique_ptr<Queue[]> queues_;  // atomics do not move

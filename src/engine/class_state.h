@@ -47,6 +47,7 @@ class TokenPace {
 struct ClassCounts {
   std::uint64_t num_prompt_tokens = 0;  // computed, those again that preemption lost
   std::uint64_t num_cached_tokens = 0;  // found in the prefix index instead
+  std::uint64_t num_asked_tokens = 0;   // that the prefix index was asked for
   std::uint64_t num_output_tokens = 0;
   std::uint64_t num_preemptions = 0;
   std::uint64_t num_reclaims = 0;  // times that others were preempted to give it its quota back

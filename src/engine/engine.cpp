@@ -80,12 +80,14 @@ Engine::Engine(const EngineOptions& options, BlockPool& pool, ModelRunner& runne
       scheduler_(options.scheduler, pool),
       result_(options.scheduler.num_sequences_max),
       part_result_(options.scheduler.num_sequences_max),
-      streams_(scheduler_.num_ids()) {
+      streams_(scheduler_.num_ids()),
+      token_times_(scheduler_.num_ids()) {
   part_.chunks.reserve(options.scheduler.num_sequences_max);
   part_.copies.reserve(options.scheduler.num_sequences_max);
   // A step gives each sequence one token at most, and may end every request.
   changed_watches_.reserve(options.scheduler.num_sequences_max +
                            options.scheduler.num_requests_max);
+  meter_.show(scheduler_, pool_);
 }
 
 Engine::~Engine() {
@@ -138,7 +140,9 @@ Result<std::size_t> Engine::restore(std::span<const TokenId> prefix, HotSource s
                                     FunctionRef<Status(std::size_t, BlockId)> fill) {
   CHECK(!thread_.joinable());
   settle();
-  return scheduler_.restore(prefix, source, fill);
+  Result<std::size_t> num_filled = scheduler_.restore(prefix, source, fill);
+  meter_.show(scheduler_, pool_);
+  return num_filled;
 }
 
 Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::size_t num_choices,
@@ -196,6 +200,7 @@ Status Engine::enter(const Request& request, std::size_t num_choices, TimePoint 
   const std::size_t num_before = num_live_.fetch_add(num_choices, std::memory_order_relaxed);
   if (num_before + num_choices > num_requests_max) {
     num_live_.fetch_sub(num_choices, std::memory_order_relaxed);
+    admission_.note_refusal(request.service_class, Refusal::kEngineFull);
     return Error{ErrorCode::kResourceExhausted,
                  "the engine is busy with " + std::to_string(num_before) + " requests, " +
                      std::to_string(num_requests_max) + " are the most that it takes"};
@@ -284,7 +289,18 @@ SequenceId Engine::accept_choice(Choice choice, std::optional<SequenceId> leader
     scheduler_.cancel(id, {.reason = FinishReason::kCancelled});
   }
   streams_[id.index] = std::move(choice.stream);
+  token_times_[id.index].reset();
   return id;
+}
+
+EngineStats Engine::stats() const {
+  EngineStats stats = meter_.read();
+  for (std::uint32_t i = 0; i < stats.num_classes; ++i) {
+    stats.doors[i] = {.num_requests = admission_.num_requests(ClassId{i}),
+                      .num_tokens = admission_.num_tokens(ClassId{i}),
+                      .refusals = admission_.refusals(ClassId{i})};
+  }
+  return stats;
 }
 
 std::optional<ShareDecision> Engine::last_share_decision() const {

@@ -107,7 +107,7 @@ class Engine {
   // What the share controller did last and why, for the log and the metrics. Any thread.
   std::optional<ShareDecision> last_share_decision() const;
   // What was done and how things stand, as of the end of the last step. Any thread.
-  EngineStats stats() const { return meter_.read(); }
+  EngineStats stats() const;
   // What a request of this class is held against.
   RequestLimits request_limits(ClassId id) const;
 
@@ -139,6 +139,7 @@ class Engine {
   void end_turn();
   void note_change(const StreamState& stream);
   void leave_queue();
+  void note_tokens(TimePoint now);
 
   const EngineOptions options_;
   const RequestLimits request_limits_;
@@ -162,6 +163,7 @@ class Engine {
   StepPlan part_;  // of a plan that failed
   StepResult part_result_;
   std::vector<std::shared_ptr<StreamState>> streams_;  // by SequenceId
+  std::vector<std::optional<TimePoint>> token_times_;  // of the last one, by SequenceId
   std::vector<std::uint64_t> changed_watches_;         // of the step
   std::uint64_t num_cancels_seen_ = 0;
   std::optional<TimePoint> last_idle_check_;

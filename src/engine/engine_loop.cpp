@@ -192,6 +192,7 @@ void Engine::leave_queue() {
   const StepEvents& events = scheduler_.events();
   for (const Sequence* sequence : events.started) {
     admission_.leave(sequence->request.service_class, sequence->num_queued_tokens);
+    meter_.note_start(sequence->request.service_class, sequence->waited);
   }
   for (const Sequence* sequence : events.finished) {
     if (sequence->num_cached) continue;  // It has started.
@@ -202,9 +203,19 @@ void Engine::leave_queue() {
   }
 }
 
+// Before the streams get them.
+void Engine::note_tokens(TimePoint now) {
+  for (const StepEvents::Token& event : scheduler_.events().tokens) {
+    std::optional<TimePoint>& last = token_times_[event.sequence->id.index];
+    if (last) meter_.note_token_gap(event.sequence->request.service_class, now - *last);
+    last = now;
+  }
+}
+
 void Engine::emit() {
   const TimePoint begin = clock_.now();
   leave_queue();
+  note_tokens(begin);
   const StepEvents& events = scheduler_.events();
   for (const Sequence* sequence : events.started) {
     streams_[sequence->id.index]->start(*sequence->num_cached);
@@ -223,6 +234,7 @@ void Engine::emit() {
     streams_[sequence->id.index].reset();
   }
   if (events.share_decision) {
+    meter_.note_share_move(events.share_decision->reason);
     const std::lock_guard lock(decision_mutex_);
     last_decision_ = events.share_decision;
   }

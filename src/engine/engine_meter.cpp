@@ -13,6 +13,20 @@ void EngineMeter::note_step(const StepShape& shape, Duration elapsed) {
   ++stats_.num_steps;
   stats_.num_tokens += shape.num_tokens;
   stats_.busy_seconds += seconds(elapsed);
+  stats_.step_seconds.add(seconds(elapsed));
+  stats_.step_tokens.add(static_cast<double>(shape.num_tokens));
+}
+
+void EngineMeter::note_start(ClassId id, Duration waited) {
+  stats_.times[id.index].queue_seconds.add(seconds(waited));
+}
+
+void EngineMeter::note_token_gap(ClassId id, Duration gap) {
+  stats_.times[id.index].token_gap_seconds.add(seconds(gap));
+}
+
+void EngineMeter::note_share_move(ShareReason reason) {
+  ++stats_.num_share_moves[static_cast<std::size_t>(reason)];
 }
 
 void EngineMeter::end_turn(TimePoint now, const Scheduler& scheduler, const BlockPool& pool) {
@@ -20,8 +34,13 @@ void EngineMeter::end_turn(TimePoint now, const Scheduler& scheduler, const Bloc
   stats_.work_seconds += seconds(now - *work_since_);
   work_since_.reset();
   if (scheduler.num_live() > 0) work_since_ = now;
+  show(scheduler, pool);
+}
+
+void EngineMeter::show(const Scheduler& scheduler, const BlockPool& pool) {
   stats_.num_live = scheduler.num_live();
   stats_.num_running = scheduler.num_running();
+  stats_.block_tokens = scheduler.options().block_tokens;
   stats_.num_blocks = pool.num_blocks();
   stats_.num_blocks_free = pool.num_free();
   stats_.num_blocks_idle = static_cast<std::uint32_t>(scheduler.prefix_index().num_idle());

@@ -20,7 +20,13 @@ class EngineMeter {
   void note_failed_step() { ++stats_.num_failed_steps; }
   void note_retry() { ++stats_.num_step_retries; }
   HostSeconds& host() { return stats_.host; }
+  // A request ran for the first time after such a wait.
+  void note_start(ClassId id, Duration waited);
+  // Two tokens of one sequence came so far apart.
+  void note_token_gap(ClassId id, Duration gap);
+  void note_share_move(ShareReason reason);
   // Shows where the scheduler and its pool stand.
+  void show(const Scheduler& scheduler, const BlockPool& pool);
   void end_turn(TimePoint now, const Scheduler& scheduler, const BlockPool& pool);
 
   // Shown at once: the engine is idle.

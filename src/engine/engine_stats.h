@@ -5,9 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/admission.h"
+#include "engine/bucket_counts.h"
 #include "engine/class_state.h"
 #include "engine/cost_model.h"
 #include "engine/service_class.h"
+#include "engine/share_controller.h"
 
 namespace millrace {
 
@@ -20,6 +23,20 @@ struct ClassStats {
   std::uint64_t work_done = 0;
   double start_tokens_per_second = 0;  // of prompts, while some wait; 0 when not known
   ClassCounts counts;
+};
+
+// A class at the door: as of now, not of the last step.
+struct ClassDoor {
+  std::size_t num_requests = 0;  // that have not run yet, parked choices too
+  std::size_t num_tokens = 0;    // of their prompts
+  RefusalCounts refusals{};
+};
+
+// How long a class's requests took.
+struct ClassTimes {
+  BucketCounts<kWaitSecondsBounds> queue_seconds;  // from submission to the first run
+  // Between two tokens of a sequence as the engine hands them on; the first has no gap.
+  BucketCounts<kStepSecondsBounds> token_gap_seconds;
 };
 
 // Seconds of the engine thread since the engine was made, by what it did.
@@ -42,11 +59,14 @@ struct EngineStats {
 
   std::size_t num_live = 0;  // waiting, parked and running
   std::size_t num_running = 0;
+  std::size_t block_tokens = 0;
   std::uint32_t num_blocks = 0;       // of the KV pool
   std::uint32_t num_blocks_free = 0;  // in nobody's hands
   std::uint32_t num_blocks_idle = 0;  // cached prefixes that no sequence holds
   std::size_t num_classes = 0;
-  std::array<ClassStats, kClassesMax> classes{};  // the first num_classes
+  std::array<ClassStats, kClassesMax> classes{};  // the first num_classes, as what follows
+  std::array<ClassDoor, kClassesMax> doors{};
+  std::array<ClassTimes, kClassesMax> times{};
 
   // What a step costs, as learned: seconds per step, token, sequence, token of the cache that is
   // read, and pair that attention looks at.
@@ -58,6 +78,11 @@ struct EngineStats {
   double busy_seconds = 0;
   double work_seconds = 0;
   HostSeconds host;
+  BucketCounts<kStepSecondsBounds> step_seconds;
+  BucketCounts<kStepTokensBounds> step_tokens;
+
+  // How often the controller moved shares, by ShareReason.
+  std::array<std::uint64_t, kShareReasons> num_share_moves{};
 
   // Held by sequences.
   std::uint32_t num_blocks_held() const { return num_blocks - num_blocks_free - num_blocks_idle; }

@@ -487,7 +487,45 @@ TEST_P(EngineTest, StatsAddUp) {
   EXPECT_EQ(stats.num_live, 0u);
   EXPECT_EQ(stats.num_blocks_held(), 0u);
   EXPECT_DOUBLE_EQ(stats.busy_seconds, 0.008);
+  EXPECT_EQ(stats.step_seconds.total(), 4u);
+  EXPECT_DOUBLE_EQ(stats.step_seconds.sum, 0.008);
+  EXPECT_EQ(stats.step_seconds.counts[4], 4u) << "2 ms is above 1 ms and up to 2.5 ms";
+  EXPECT_EQ(stats.step_tokens.total(), 4u);
+  EXPECT_DOUBLE_EQ(stats.step_tokens.sum, 8);
+  EXPECT_EQ(stats.times[0].token_gap_seconds.total(), 3u + 1u);
   EXPECT_GT(stats.cost_coefficients[0], 0);
+}
+
+TEST_P(EngineTest, StatsTellHowLongRequestsWaitedAndWhyTheyWereRefused) {
+  SchedulerOptions options{.num_requests_max = 3, .num_sequences_max = 1, .block_tokens = 4};
+  options.step_tokens_max = 8;
+  options.classes[0].queued_requests_max = 2;
+  make(options);
+  EXPECT_EQ(engine_->stats().num_blocks_free, 64u) << "before the first step, too";
+  EXPECT_EQ(engine_->stats().block_tokens, 4u);
+  TokenStream first = MUST(engine_->submit(make_request({1, 2, 3}, 8)));
+  TokenStream second = MUST(engine_->submit(make_request({4}, 2)));
+  EXPECT_FALSE(engine_->submit(make_request({5}, 2)).ok());
+  EXPECT_EQ(engine_->stats().doors[0].num_requests, 2u);
+  EXPECT_EQ(engine_->stats().doors[0].num_tokens, 4u);
+  take_turns(1);
+  clock_.advance(std::chrono::seconds(2));
+  TokenStream third = MUST(engine_->submit(make_request({5}, 2)));
+  EXPECT_FALSE(engine_->submit(make_request({6}, 2)).ok());
+  while (engine_->step()) {
+  }
+  const EngineStats stats = engine_->stats();
+  const auto refused = [&](Refusal why) {
+    return stats.doors[0].refusals[static_cast<std::size_t>(why)];
+  };
+  EXPECT_EQ(refused(Refusal::kRequests), 1u);
+  EXPECT_EQ(refused(Refusal::kEngineFull), 1u);
+  EXPECT_EQ(refused(Refusal::kDeadline), 0u);
+  EXPECT_EQ(stats.times[0].queue_seconds.total(), 3u);
+  EXPECT_DOUBLE_EQ(stats.times[0].queue_seconds.sum, 2.0) << "the second waited for the first";
+  take_all(second);
+  EXPECT_EQ(second.finished()->waited, std::chrono::seconds(2));
+  EXPECT_EQ(stats.classes[0].counts.num_asked_tokens, 3u) << "one token is never reused";
 }
 
 TEST_P(EngineTest, AnIdleEngineSeesWhatWasLeftOver) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/token_id.h"
 
@@ -30,6 +31,7 @@ struct Finish {
   std::size_t num_generated = 0;  // the stop token counts: it took a step like any other
   std::size_t num_preemptions = 0;
   std::size_t num_cached = 0;  // tokens of the prompt that were found in the cache
+  Duration waited{0};          // until it ran; 0 when it never did
 };
 
 }  // namespace millrace

@@ -136,6 +136,7 @@ void Scheduler::end(Sequence& sequence, Finish finish) {
   finish.num_generated = sequence.num_generated() + (finish.stop_token ? 1 : 0);
   finish.num_preemptions = sequence.num_preemptions;
   finish.num_cached = sequence.num_cached.value_or(0);
+  finish.waited = sequence.waited;
   sequence.finish = std::move(finish);
   ++num_finishing_;
 }

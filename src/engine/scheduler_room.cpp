@@ -104,6 +104,7 @@ void Scheduler::start(Sequence& sequence) {
   if (options_.prefix_reuse == PrefixReuse::kOn) attach_prefix(sequence);
   if (sequence.num_cached) return;  // It ran before.
   sequence.num_cached = sequence.num_computed;
+  sequence.waited = *last_plan_time_ - sequence.submitted;
   if (options_.prefix_reuse == PrefixReuse::kOn) hot_.note_start(sequence);
   state.start_pace.add(sequence.num_queued_tokens, Duration{0});
   events_.started.push_back(&sequence);
@@ -119,6 +120,7 @@ void Scheduler::attach_prefix(Sequence& sequence) {
   sequence.num_computed = num_cached * options_.block_tokens;
   copy_last_block(sequence);
   state.counts.num_cached_tokens += sequence.num_computed;
+  if (sequence.num_reusable() > 0) state.counts.num_asked_tokens += sequence.tokens.size();
 }
 
 // Of the prompt, which ends inside a block: a follower copies what its leader computed of it. The

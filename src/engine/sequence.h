@@ -55,6 +55,7 @@ struct Sequence {
   const Request request;
   const TimePoint submitted;
   std::size_t num_queued_tokens = 0;  // that it counts for until it runs, see Admission
+  Duration waited{0};                 // once it has run: until then from submission
   std::vector<TokenId> tokens;        // the prompt, then what was generated: those that are known
   std::size_t num_computed = 0;
   BlockTable blocks;

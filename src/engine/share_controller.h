@@ -35,6 +35,7 @@ enum class ShareReason : std::uint8_t {
   kQueue,  // they will, by the length of the queue
   kCalm,   // nobody is pressed: back towards what was configured
 };
+inline constexpr std::size_t kShareReasons = 3;
 
 // What was done and why: a line for the log, numbers for metrics. Plain data.
 struct ShareDecision {
