@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 
@@ -19,16 +20,35 @@ std::string text_of(Duration duration) {
 }  // namespace
 
 Admission::Admission(const std::vector<ServiceClass>& classes)
-    : classes_(classes), queues_(std::make_unique<Queue[]>(classes.size())) {}
+    : num_classes_(classes.size()),
+      classes_(std::make_shared<const std::vector<ServiceClass>>(classes)),
+      queues_(std::make_unique<Queue[]>(classes.size())) {}
+
+Admission::Classes Admission::classes() const {
+  const std::lock_guard lock(mutex_);
+  return classes_;
+}
+
+void Admission::set_classes(const std::vector<ServiceClass>& classes) {
+  CHECK(classes.size() == num_classes_);
+  auto fresh = std::make_shared<const std::vector<ServiceClass>>(classes);
+  const std::lock_guard lock(mutex_);
+  classes_ = std::move(fresh);
+}
+
+std::size_t Admission::num_requests_max(ClassId id) const {
+  CHECK(id.index < num_classes_);
+  return (*classes())[id.index].queued_requests_max;
+}
 
 void Admission::note_refusal(ClassId id, Refusal why) {
-  CHECK(id.index < classes_.size());
+  CHECK(id.index < num_classes_);
   auto& count = queues_[id.index].num_refused[static_cast<std::size_t>(why)];
   count.fetch_add(1, std::memory_order_relaxed);
 }
 
 RefusalCounts Admission::refusals(ClassId id) const {
-  CHECK(id.index < classes_.size());
+  CHECK(id.index < num_classes_);
   RefusalCounts counts{};
   for (std::size_t i = 0; i < kRefusals; ++i) {
     counts[i] = queues_[id.index].num_refused[i].load(std::memory_order_relaxed);
@@ -38,14 +58,15 @@ RefusalCounts Admission::refusals(ClassId id) const {
 
 Error Admission::refuse(ClassId id, Refusal why, const std::string& text) {
   note_refusal(id, why);
-  return {ErrorCode::kResourceExhausted, "class " + classes_[id.index].name + " " + text +
+  return {ErrorCode::kResourceExhausted, "class " + (*classes())[id.index].name + " " + text +
                                              "; come back in " + text_of(retry_after(id))};
 }
 
 Status Admission::try_enter(ClassId id, std::size_t num_tokens, std::optional<Duration> time_left) {
-  CHECK(id.index < classes_.size());
+  CHECK(id.index < num_classes_);
   TRY(check_wait(id, time_left));
-  const ServiceClass& service_class = classes_[id.index];
+  const Classes classes = this->classes();
+  const ServiceClass& service_class = (*classes)[id.index];
   Queue& queue = queues_[id.index];
   const std::size_t requests_before = queue.num_requests.fetch_add(1, std::memory_order_relaxed);
   const std::size_t tokens_before =
@@ -69,7 +90,7 @@ Status Admission::try_enter(ClassId id, std::size_t num_tokens, std::optional<Du
 
 Status Admission::check_wait(ClassId id, std::optional<Duration> time_left) {
   const Duration expected = wait(id);
-  const std::optional<Duration> wait_max = classes_[id.index].queue_wait_max;
+  const std::optional<Duration> wait_max = (*classes())[id.index].queue_wait_max;
   if (wait_max && expected > *wait_max) {
     return refuse(id, Refusal::kWait,
                   "has a wait of " + text_of(expected) + ", at most " + text_of(*wait_max) +
@@ -85,19 +106,19 @@ Status Admission::check_wait(ClassId id, std::optional<Duration> time_left) {
 }
 
 void Admission::leave(ClassId id, std::size_t num_tokens) {
-  CHECK(id.index < classes_.size());
+  CHECK(id.index < num_classes_);
   Queue& queue = queues_[id.index];
   CHECK(queue.num_requests.fetch_sub(1, std::memory_order_relaxed) > 0);
   CHECK(queue.num_tokens.fetch_sub(num_tokens, std::memory_order_relaxed) >= num_tokens);
 }
 
 void Admission::note_pace(ClassId id, double tokens_per_second) {
-  CHECK(id.index < classes_.size());
+  CHECK(id.index < num_classes_);
   queues_[id.index].tokens_per_second.store(tokens_per_second, std::memory_order_relaxed);
 }
 
 Duration Admission::wait(ClassId id) const {
-  CHECK(id.index < classes_.size());
+  CHECK(id.index < num_classes_);
   const Queue& queue = queues_[id.index];
   const double pace = queue.tokens_per_second.load(std::memory_order_relaxed);
   if (pace <= 0) return Duration{0};
@@ -112,12 +133,12 @@ Duration Admission::retry_after(ClassId id) const {
 }
 
 std::size_t Admission::num_requests(ClassId id) const {
-  CHECK(id.index < classes_.size());
+  CHECK(id.index < num_classes_);
   return queues_[id.index].num_requests.load(std::memory_order_relaxed);
 }
 
 std::size_t Admission::num_tokens(ClassId id) const {
-  CHECK(id.index < classes_.size());
+  CHECK(id.index < num_classes_);
   return queues_[id.index].num_tokens.load(std::memory_order_relaxed);
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +51,11 @@ class Admission {
   // When a refused client may try again: when half of what waits has started, kRetryAfterMin to
   // kRetryAfterMax.
   Duration retry_after(ClassId id) const;
+  // The same classes with other limits, from here on.
+  void set_classes(const std::vector<ServiceClass>& classes);
+  // That may wait in this class.
+  std::size_t num_requests_max(ClassId id) const;
+
   std::size_t num_requests(ClassId id) const;
   std::size_t num_tokens(ClassId id) const;
 
@@ -68,7 +74,12 @@ class Admission {
   Error refuse(ClassId id, Refusal why, const std::string& text);
   Status check_wait(ClassId id, std::optional<Duration> time_left);
 
-  const std::vector<ServiceClass> classes_;
+  using Classes = std::shared_ptr<const std::vector<ServiceClass>>;  // shared with calls under way
+  Classes classes() const;
+
+  const std::size_t num_classes_;
+  mutable std::mutex mutex_;  // Guards classes_.
+  Classes classes_;
   std::unique_ptr<Queue[]> queues_;  // atomics do not move
 };
 

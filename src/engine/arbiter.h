@@ -34,6 +34,8 @@ class Arbiter {
   void charge(std::span<const ArbiterLane> lanes, std::size_t chosen,
               std::span<const std::uint64_t> work, Duration elapsed);
 
+  // Shares from here on.
+  void set_parts(std::span<const double> parts) { shares_.set_parts(parts); }
   // All that was ever charged to the class.
   Duration time_of(ClassId id) const {
     return Duration{static_cast<Duration::rep>(shares_.work_done(id))};

@@ -25,9 +25,19 @@ RequestLimits limits_of(const EngineOptions& options, const BlockPool& pool) {
           .adapter_rank_max = options.adapter_rank_max};
 }
 
-// Caps in bytes become caps in blocks.
-Status convert_byte_caps(EngineOptions& options) {
+void lower_cap(ServiceClass& service_class, std::uint64_t num_blocks) {
+  const std::uint64_t before =
+      service_class.blocks_max.value_or(std::numeric_limits<std::uint32_t>::max());
+  service_class.blocks_max = static_cast<std::uint32_t>(std::min(num_blocks, before));
+}
+
+// Caps in bytes and in parts become caps in blocks.
+Status convert_caps(EngineOptions& options, std::uint32_t num_blocks_all) {
   for (ServiceClass& service_class : options.scheduler.classes) {
+    if (service_class.kv_part_max) {
+      const double num_blocks = *service_class.kv_part_max * static_cast<double>(num_blocks_all);
+      lower_cap(service_class, std::max<std::uint64_t>(1, static_cast<std::uint64_t>(num_blocks)));
+    }
     if (!service_class.kv_bytes_max) continue;
     const std::uint64_t num_bytes = *service_class.kv_bytes_max;
     if (options.block_bytes == 0 || num_bytes < options.block_bytes) {
@@ -36,10 +46,7 @@ Status convert_byte_caps(EngineOptions& options) {
                        std::to_string(num_bytes) + ", expected a block of the KV cache at least, " +
                        std::to_string(options.block_bytes) + " bytes"};
     }
-    const std::uint64_t num_blocks = num_bytes / options.block_bytes;
-    const std::uint64_t blocks_max =
-        service_class.blocks_max.value_or(std::numeric_limits<std::uint32_t>::max());
-    service_class.blocks_max = static_cast<std::uint32_t>(std::min(num_blocks, blocks_max));
+    lower_cap(service_class, num_bytes / options.block_bytes);
   }
   return Ok{};
 }
@@ -63,7 +70,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, Blo
                      " blocks of the KV cache"};
   }
   EngineOptions in_blocks = options;
-  TRY(convert_byte_caps(in_blocks));
+  TRY(convert_caps(in_blocks, pool.num_blocks()));
   return std::unique_ptr<Engine>(new Engine(in_blocks, pool, runner, clock));
 }
 
@@ -155,10 +162,8 @@ Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::si
   request.id = RequestId{num_submitted_.fetch_add(num_choices, std::memory_order_relaxed) + 1};
   request = TRY(checked_request(std::move(request), limits));
   // More than may ever wait: no use to come back.
-  const SchedulerOptions& scheduler = options_.scheduler;
-  const std::size_t num_waiting_max =
-      std::min(scheduler.num_requests_max,
-               scheduler.classes[request.service_class.index].queued_requests_max);
+  const std::size_t num_waiting_max = std::min(
+      options_.scheduler.num_requests_max, admission_.num_requests_max(request.service_class));
   if (num_choices > num_waiting_max) {
     return Error{ErrorCode::kTooLarge, std::to_string(num_choices) + " choices, at most " +
                                            std::to_string(num_waiting_max) + " may wait"};
@@ -264,6 +269,7 @@ void Engine::check_idle() {
 }
 
 ClassSet Engine::poll() {
+  take_classes();
   while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
   ClassSet live;
   for (std::uint32_t i = 0; i < options_.scheduler.classes.size(); ++i) {
@@ -273,7 +279,24 @@ ClassSet Engine::poll() {
   return live;
 }
 
+void Engine::set_classes(std::vector<ServiceClass> classes) {
+  CHECK(classes.size() == options_.scheduler.classes.size());
+  admission_.set_classes(classes);
+  const std::lock_guard lock(classes_mutex_);
+  new_classes_ = std::move(classes);
+  has_new_classes_.store(true, std::memory_order_release);
+}
+
+void Engine::take_classes() {
+  if (!has_new_classes_.load(std::memory_order_acquire)) return;
+  const std::lock_guard lock(classes_mutex_);
+  scheduler_.set_classes(new_classes_);
+  has_new_classes_.store(false, std::memory_order_relaxed);
+  meter_.show(scheduler_, pool_);
+}
+
 void Engine::accept(Submission submission) {
+  take_classes();
   std::optional<SequenceId> leader;
   for (Choice& choice : submission.choices) {
     const SequenceId id = accept_choice(std::move(choice), leader);

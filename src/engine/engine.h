@@ -101,6 +101,10 @@ class Engine {
   // Accepted and not ended. Any thread.
   std::size_t num_live() const { return num_live_.load(std::memory_order_relaxed); }
 
+  // From the next turn on: other shares, bounds, targets, limits of queues and priorities of the
+  // same classes in the same order. Caps on the cache stay as they are. Any thread.
+  void set_classes(std::vector<ServiceClass> classes);
+
   const Scheduler& scheduler() const { return scheduler_; }
   // Who waits, how long that takes, and when a refused client may come back. Any thread.
   const Admission& admission() const { return admission_; }
@@ -128,6 +132,7 @@ class Engine {
   void leave(const Request& request, std::size_t num_choices);
   void accept(Submission submission);
   SequenceId accept_choice(Choice choice, std::optional<SequenceId> leader);
+  void take_classes();
   void read_cancellations();
   bool begin_step();
   void finish_step();
@@ -156,6 +161,10 @@ class Engine {
   const std::shared_ptr<std::atomic<std::uint64_t>> num_cancels_;  // see StreamState
 
   EngineMeter meter_;
+
+  std::mutex classes_mutex_;  // Guards new_classes_, which the engine thread takes.
+  std::vector<ServiceClass> new_classes_;
+  std::atomic<bool> has_new_classes_{false};
 
   // Engine thread.
   Scheduler scheduler_;

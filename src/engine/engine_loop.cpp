@@ -12,6 +12,7 @@ namespace millrace {
 //                engine:   plan n+1, begin n+1, │ apply n, emit n, plan n+2, begin n+2, │ …
 //                                       wait ─► │                              wait ──► │
 bool Engine::step() {
+  take_classes();
   while (std::optional<Submission> submission = inbox_.try_pop()) accept(std::move(*submission));
   if (scheduler_.num_live() == 0 && scheduler_.num_open() == 0) return false;
   meter_.begin_turn(clock_.now());

@@ -528,6 +528,29 @@ TEST_P(EngineTest, StatsTellHowLongRequestsWaitedAndWhyTheyWereRefused) {
   EXPECT_EQ(stats.classes[0].counts.num_asked_tokens, 3u) << "one token is never reused";
 }
 
+TEST_P(EngineTest, ClassesChangeWhileItRuns) {
+  make();
+  TokenStream first = MUST(engine_->submit(make_request({1, 2, 3}, 8)));
+  take_turns(1);
+  EXPECT_DOUBLE_EQ(engine_->stats().classes[0].share_part, 0.7);
+  std::vector<ServiceClass> classes = default_service_classes();
+  classes[0].share = 1;
+  classes[1].share = 3;
+  classes[1].queued_requests_max = 1;
+  engine_->set_classes(classes);
+  while (engine_->step()) {
+  }
+  EXPECT_EQ(take_all(first), sums({1, 2, 3}, 8));
+  EXPECT_DOUBLE_EQ(engine_->stats().classes[0].share_part, 0.25);
+  Request late = make_request({5}, 2);
+  late.service_class = ClassId{1};
+  TokenStream second = MUST(engine_->submit(late));
+  EXPECT_EQ(engine_->submit(late).error().code, ErrorCode::kResourceExhausted);
+  while (engine_->step()) {
+  }
+  EXPECT_EQ(take_all(second), sums({5}, 2));
+}
+
 TEST_P(EngineTest, AnIdleEngineSeesWhatWasLeftOver) {
   make();
   TokenStream stream = MUST(engine_->submit(make_request({1, 2, 3}, 4)));
@@ -558,6 +581,11 @@ TEST(EngineCreate, CapsInBytesBecomeBlocks) {
   const auto engine = MUST(Engine::create(options, pool, runner, clock));
   EXPECT_EQ(engine->request_limits(ClassId{0}).cache_tokens, 256u);
   EXPECT_EQ(engine->request_limits(ClassId{1}).cache_tokens, 16u);
+  options.scheduler.classes[0].kv_part_max = 0.3;
+  options.scheduler.classes[1].kv_part_max = 0.001;
+  const auto in_parts = MUST(Engine::create(options, pool, runner, clock));
+  EXPECT_EQ(in_parts->request_limits(ClassId{0}).cache_tokens, 19u * 4);
+  EXPECT_EQ(in_parts->request_limits(ClassId{1}).cache_tokens, 4u) << "a block at least";
   options.scheduler.classes[1].kv_bytes_max = 999;
   EXPECT_EQ(Engine::create(options, pool, runner, clock).error().message,
             "class background: kv_bytes_max is 999, expected a block of the KV cache at least, "

@@ -20,6 +20,7 @@ ModelRegistry::ModelRegistry(const RegistryOptions& options, ModelLoader& loader
     : options_(options),
       loader_(loader),
       clock_(clock),
+      classes_(options.classes),
       arbiter_(share_parts(options.classes)),
       work_(options.classes.size(), 0) {}
 
@@ -45,6 +46,7 @@ Status ModelRegistry::load(const std::string& name) {
       erase(model);
       return status;
     }
+    model->engine->set_classes(classes_);  // They may have changed since it was made.
     model->last_use = ++num_uses_;
     model->state.store(ModelState::kServing, std::memory_order_release);
     has_news_ = true;
@@ -105,7 +107,7 @@ bool ModelRegistry::retire_idle(std::unique_lock<std::mutex>& lock) {
 Status ModelRegistry::fill(Model& model) {
   model.loaded = TRY(loader_.load(model.name));
   EngineOptions options = model.loaded->engine_options();
-  options.scheduler.classes = options_.classes;
+  options.scheduler.classes = classes();
   options.listener = options_.listener;
   model.engine = TRY(Engine::create(options, model.loaded->pool(), model.loaded->runner(), clock_));
   model.loaded->prepare(*model.engine);
@@ -196,8 +198,36 @@ std::vector<ModelStatus> ModelRegistry::models() const {
     if (state == ModelState::kLoading) continue;
     status.num_live = model->engine->num_live();
     status.stats = model->engine->stats();
+    status.last_share_decision = model->engine->last_share_decision();
   }
   return models;
+}
+
+std::vector<ServiceClass> ModelRegistry::classes() const {
+  const std::lock_guard lock(mutex_);
+  return classes_;
+}
+
+Status ModelRegistry::set_classes(std::vector<ServiceClass> classes) {
+  TRY(check_classes(classes));
+  {
+    const std::lock_guard lock(mutex_);
+    const bool are_same = std::equal(
+        classes.begin(), classes.end(), classes_.begin(), classes_.end(),
+        [](const ServiceClass& a, const ServiceClass& b) { return a.name == b.name; });
+    if (!are_same) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "classes are added, renamed and dropped at the next start only"};
+    }
+    classes_ = std::move(classes);
+    has_new_classes_ = true;
+    has_news_ = true;
+    for (const ModelRef& model : models_) {
+      if (model->state.load() != ModelState::kLoading) model->engine->set_classes(classes_);
+    }
+  }
+  changed_.notify_all();
+  return Ok{};
 }
 
 Duration ModelRegistry::retry_after(const std::string& name, ClassId id) const {
@@ -252,6 +282,7 @@ void ModelRegistry::refresh_lanes() {
   const std::lock_guard lock(mutex_);
   if (!has_news_) return;
   has_news_ = false;
+  if (std::exchange(has_new_classes_, false)) arbiter_.set_parts(share_parts(classes_));
   for (const ModelRef& model : models_) {
     if (model->state.load(std::memory_order_acquire) == ModelState::kLoading) continue;
     if (std::find(lanes_.begin(), lanes_.end(), model) != lanes_.end()) continue;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -57,6 +58,7 @@ struct ModelStatus {
   std::uint64_t num_bytes = 0;
   std::size_t num_live = 0;  // requests
   EngineStats stats;         // while it does not load
+  std::optional<ShareDecision> last_share_decision;
 };
 
 // One engine thread steps the engines of all models in the order that the Arbiter says. Everything
@@ -86,6 +88,12 @@ class ModelRegistry {
   // kNotFound.
   Status with_engine(const std::string& name, FunctionRef<Status(const Engine& engine)> look) const;
   std::vector<ModelStatus> models() const;
+
+  std::vector<ServiceClass> classes() const;
+  // As Engine::set_classes, for all models and those that come, and for their shares of the device.
+  // kInvalidArgument when a value is wrong or names or order differ.
+  Status set_classes(std::vector<ServiceClass> classes);
+
   // As Admission::retry_after in that model; 0 when there is none.
   Duration retry_after(const std::string& name, ClassId id) const;
 
@@ -133,6 +141,8 @@ class ModelRegistry {
   mutable std::mutex mutex_;  // Guards what follows, to the next empty line.
   std::condition_variable changed_;
   std::vector<ModelRef> models_;
+  std::vector<ServiceClass> classes_;
+  bool has_new_classes_ = false;  // for the arbiter
   std::uint64_t num_bytes_ = 0;
   std::uint64_t num_uses_ = 0;
   bool is_shut_ = false;

@@ -162,6 +162,35 @@ TEST(ModelRegistry, SharesOfTimeHoldAcrossModels) {
   EXPECT_NEAR(first_time / (first_time + second_time), 0.7, 0.01);
 }
 
+TEST(ModelRegistry, ClassesChangeWhileModelsServe) {
+  ManualClock clock;
+  PlainLoader loader(&clock);
+  const auto registry = MUST(ModelRegistry::create({.bytes_max = 100}, loader, clock));
+  ASSERT_TRUE(registry->load("a10").ok());
+  ASSERT_TRUE(registry->load("b10").ok());
+  auto first = MUST(registry->submit("a10", plain_request(4000, 0)));
+  auto second = MUST(registry->submit("b10", plain_request(4000, 1)));
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(registry->step());
+  std::vector<ServiceClass> classes = registry->classes();
+  std::swap(classes[0].share, classes[1].share);
+  ASSERT_TRUE(registry->set_classes(classes).ok());
+  const Duration first_before = loader.runners["a10"]->time();
+  const Duration second_before = loader.runners["b10"]->time();
+  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(registry->step());
+  const double first_time = seconds(loader.runners["a10"]->time() - first_before);
+  const double second_time = seconds(loader.runners["b10"]->time() - second_before);
+  EXPECT_NEAR(first_time / (first_time + second_time), 0.3, 0.01);
+  EXPECT_DOUBLE_EQ(registry->models()[0].stats.classes[0].share_part, 0.3);
+  ASSERT_TRUE(registry->load("c10").ok());
+  EXPECT_DOUBLE_EQ(registry->models()[2].stats.classes[0].share_part, 0.3);
+  classes[0].share = -1;
+  EXPECT_EQ(registry->set_classes(classes).error().code, ErrorCode::kInvalidArgument);
+  classes = registry->classes();
+  classes[0].name = "other";
+  EXPECT_EQ(registry->set_classes(classes).error().message,
+            "classes are added, renamed and dropped at the next start only");
+}
+
 TEST(ModelRegistry, WhatDoesNotFitMakesTheLeastUsedIdleModelGo) {
   const SystemClock clock;
   PlainLoader loader;

@@ -431,6 +431,23 @@ void Scheduler::clear_events() {
   });
 }
 
+// What waits keeps its place; the controller begins anew from the new shares.
+void Scheduler::set_classes(std::span<const ServiceClass> classes) {
+  CHECK(classes.size() == options_.classes.size());
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    ServiceClass& own = options_.classes[i];
+    CHECK(own.name == classes[i].name);
+    const std::optional<std::uint32_t> blocks_max = own.blocks_max;
+    own = classes[i];
+    own.blocks_max = blocks_max;
+  }
+  for (std::uint32_t i = 0; i < classes.size(); ++i) {
+    elders_passed_max_[i] = elders_passed_max(options_, ClassId{i});
+  }
+  if (options_.controller) controller_.emplace(*options_.controller, options_.classes);
+  shares_.set_parts(share_parts(options_.classes));
+}
+
 ClassStats Scheduler::class_stats(ClassId id) const {
   CHECK(id.index < classes_.size());
   const ClassState& state = classes_[id.index];

@@ -100,6 +100,9 @@ class Scheduler {
                               FunctionRef<Status(std::size_t at, BlockId block)> fill);
   const HotPrefixes& hot_prefixes() const { return hot_; }
 
+  // Between steps: the same classes with other shares, bounds, targets and priorities; their caps
+  // stay.
+  void set_classes(std::span<const ServiceClass> classes);
   // Shares from here on, as parts of all.
   void set_share_parts(std::span<const double> parts) { shares_.set_parts(parts); }
   double share_part(ClassId id) const { return shares_.part(id); }

@@ -37,6 +37,11 @@ Status check_class(const ServiceClass& service_class) {
     return wrong("queued_requests_max or queued_tokens_max", "0", "at least 1");
   }
   if (service_class.blocks_max == 0u) return wrong("blocks_max", "0", "at least 1");
+  if (service_class.kv_part_max &&
+      !(*service_class.kv_part_max > 0 && *service_class.kv_part_max <= 1)) {
+    return wrong("kv_part_max", std::to_string(*service_class.kv_part_max),
+                 "above 0 and at most 1");
+  }
   if (service_class.kv_bytes_max == std::uint64_t{0}) {
     return wrong("kv_bytes_max", "0", "at least a block of the KV cache");
   }

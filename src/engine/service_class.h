@@ -40,8 +40,10 @@ struct ServiceClass {
   std::optional<Duration> queue_wait_max = std::nullopt;
   // Hard cap on KV blocks; absent: all of them, while nobody else needs them.
   std::optional<std::uint32_t> blocks_max = std::nullopt;
-  // The same in bytes of device memory; the smaller one counts.
+  // The same in bytes of device memory; the smallest one counts.
   std::optional<std::uint64_t> kv_bytes_max = std::nullopt;
+  // The same as a part of the KV cache, above 0 and at most 1; a block at least.
+  std::optional<double> kv_part_max = std::nullopt;
   // Cached prefixes of lower priorities are evicted first; 0 to kCachePriorityMax.
   std::uint8_t cache_priority = 0;
 };
