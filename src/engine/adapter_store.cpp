@@ -2,6 +2,7 @@
 #include "engine/adapter_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -25,9 +26,7 @@ std::vector<AdapterStore::Entry>::const_iterator AdapterStore::find_entry(
 std::uint64_t AdapterStore::num_bytes() const {
   std::uint64_t sum = 0;
   for (const Entry& entry : entries_) sum += entry.adapter->num_bytes();
-  for (const Leaving& leaving : leaving_) {
-    if (!leaving.adapter.expired()) sum += leaving.num_bytes;
-  }
+  for (const AdapterRef& leaving : leaving_) sum += leaving->num_bytes();
   return sum;
 }
 
@@ -36,9 +35,7 @@ Status AdapterStore::check_room(const std::string& name) const {
   if (find_entry(name) != entries_.end()) {
     return Error{ErrorCode::kInvalidArgument, "adapter " + name + " is loaded already"};
   }
-  const auto num_leaving = static_cast<std::size_t>(
-      std::count_if(leaving_.begin(), leaving_.end(),
-                    [](const Leaving& leaving) { return !leaving.adapter.expired(); }));
+  const std::size_t num_leaving = leaving_.size();
   if (entries_.size() + num_leaving < options_.adapters_max) return Ok{};
   return Error{ErrorCode::kResourceExhausted,
                std::to_string(entries_.size()) + " adapters are loaded and " +
@@ -46,8 +43,20 @@ Status AdapterStore::check_room(const std::string& name) const {
                    std::to_string(options_.adapters_max) + " are held"};
 }
 
+// Nobody can get hold of one that is leaving, so a count that has come down to ours stays there.
+std::size_t AdapterStore::sweep() const {
+  std::vector<AdapterRef> gone;  // Goes after the lock.
+  const std::lock_guard lock(mutex_);
+  const auto first_gone = std::partition(leaving_.begin(), leaving_.end(),
+                                         [](const AdapterRef& one) { return one.use_count() > 1; });
+  std::move(first_gone, leaving_.end(), std::back_inserter(gone));
+  leaving_.erase(first_gone, leaving_.end());
+  return leaving_.size();
+}
+
 Status AdapterStore::load(const std::string& name, const std::string& path) {
   const std::lock_guard loading(loading_mutex_);
+  sweep();
   LoraLimits limits{.rank_max = options_.rank_max, .bytes_max = 0};
   {
     const std::lock_guard lock(mutex_);
@@ -63,26 +72,28 @@ Status AdapterStore::load(const std::string& name, const std::string& path) {
 }
 
 Status AdapterStore::unload(const std::string& name) {
-  AdapterRef last;  // Let go of outside the lock: it may be the last one.
-  const std::lock_guard lock(mutex_);
-  const auto found = find_entry(name);
-  if (found == entries_.end()) {
-    return Error{ErrorCode::kNotFound, "adapter " + name + " is not loaded"};
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = find_entry(name);
+    if (found == entries_.end()) {
+      return Error{ErrorCode::kNotFound, "adapter " + name + " is not loaded"};
+    }
+    leaving_.push_back(found->adapter);
+    entries_.erase(found);
   }
-  last = found->adapter;
-  entries_.erase(found);
-  std::erase_if(leaving_, [](const Leaving& leaving) { return leaving.adapter.expired(); });
-  leaving_.push_back({last, last->num_bytes()});
+  sweep();
   return Ok{};
 }
 
 AdapterRef AdapterStore::find(std::string_view name) const {
+  sweep();
   const std::lock_guard lock(mutex_);
   const auto found = find_entry(name);
   return found == entries_.end() ? nullptr : found->adapter;
 }
 
 std::vector<AdapterStatus> AdapterStore::adapters() const {
+  sweep();
   const std::lock_guard lock(mutex_);
   std::vector<AdapterStatus> all;
   for (const Entry& entry : entries_) {

@@ -32,7 +32,9 @@ struct AdapterStatus {
 };
 
 // Any thread. A request holds the adapter that it was given by find(), so an adapter that is
-// unloaded goes with its last request; one that is loaded again is another one to the prefix index.
+// unloaded stays until its last request has ended; one that is loaded again is another one to the
+// prefix index. Its memory, up to hundreds of megabytes, is given back by the next call of the
+// store and not by the engine thread, whose step would wait for that.
 class AdapterStore {
  public:
   // The spec is the one that the model runs with. The store may outlive the model.
@@ -50,6 +52,8 @@ class AdapterStore {
   // Null when there is none of that name.
   AdapterRef find(std::string_view name) const;
   std::vector<AdapterStatus> adapters() const;  // in the order of loading
+  // Gives back what nobody uses any more, as every other call does. How many wait for their users.
+  std::size_t sweep() const;
 
   const AdapterStoreOptions& options() const { return options_; }
 
@@ -59,11 +63,6 @@ class AdapterStore {
     std::string path;
     AdapterRef adapter;
   };
-  struct Leaving {
-    std::weak_ptr<const LoraAdapter> adapter;
-    std::uint64_t num_bytes = 0;
-  };
-
   // With mutex_ held.
   std::vector<Entry>::const_iterator find_entry(std::string_view name) const;
   Status check_room(const std::string& name) const;
@@ -77,7 +76,7 @@ class AdapterStore {
 
   mutable std::mutex mutex_;  // Guards what follows.
   std::vector<Entry> entries_;
-  std::vector<Leaving> leaving_;
+  mutable std::vector<AdapterRef> leaving_;  // shared with the requests that still have them
 };
 
 }  // namespace millrace

@@ -92,9 +92,9 @@ Status Admission::check_wait(ClassId id, std::optional<Duration> time_left) {
   const Duration expected = wait(id);
   const std::optional<Duration> wait_max = (*classes())[id.index].queue_wait_max;
   if (wait_max && expected > *wait_max) {
-    return refuse(id, Refusal::kWait,
-                  "has a wait of " + text_of(expected) + ", at most " + text_of(*wait_max) +
-                      " are allowed");
+    return refuse(
+        id, Refusal::kWait,
+        "has a wait of " + text_of(expected) + ", at most " + text_of(*wait_max) + " are allowed");
   }
   // One whose time has passed ends by itself, without a step.
   if (time_left && *time_left > Duration{0} && expected > *time_left) {

@@ -14,7 +14,7 @@ inline constexpr std::array<double, 16> kStepSecondsBounds = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
     0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
 // Tokens of a step: powers of two, as steps grow by sequences and chunks.
-inline constexpr std::array<double, 13> kStepTokensBounds = {1,   2,   4,    8,    16,   32,  64,
+inline constexpr std::array<double, 13> kStepTokensBounds = {1,   2,   4,   8,    16,   32,  64,
                                                              128, 256, 512, 1024, 2048, 4096};
 // Of a request in its queue.
 inline constexpr std::array<double, 14> kWaitSecondsBounds = {

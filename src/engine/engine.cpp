@@ -162,8 +162,8 @@ Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::si
   request.id = RequestId{num_submitted_.fetch_add(num_choices, std::memory_order_relaxed) + 1};
   request = TRY(checked_request(std::move(request), limits));
   // More than may ever wait: no use to come back.
-  const std::size_t num_waiting_max = std::min(
-      options_.scheduler.num_requests_max, admission_.num_requests_max(request.service_class));
+  const std::size_t num_waiting_max = std::min(options_.scheduler.num_requests_max,
+                                               admission_.num_requests_max(request.service_class));
   if (num_choices > num_waiting_max) {
     return Error{ErrorCode::kTooLarge, std::to_string(num_choices) + " choices, at most " +
                                            std::to_string(num_waiting_max) + " may wait"};

@@ -212,9 +212,9 @@ Status ModelRegistry::set_classes(std::vector<ServiceClass> classes) {
   TRY(check_classes(classes));
   {
     const std::lock_guard lock(mutex_);
-    const bool are_same = std::equal(
-        classes.begin(), classes.end(), classes_.begin(), classes_.end(),
-        [](const ServiceClass& a, const ServiceClass& b) { return a.name == b.name; });
+    const bool are_same =
+        std::equal(classes.begin(), classes.end(), classes_.begin(), classes_.end(),
+                   [](const ServiceClass& a, const ServiceClass& b) { return a.name == b.name; });
     if (!are_same) {
       return Error{ErrorCode::kInvalidArgument,
                    "classes are added, renamed and dropped at the next start only"};

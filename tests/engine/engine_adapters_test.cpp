@@ -288,11 +288,13 @@ TEST(EngineOnAdapters, AThousandSwitchesLeaveNothingBehind) {
     TokenStream plain = MUST(bench.engine->submit(with_adapter(wanted, bench)));
     bench.engine->step();
     last = bench.store.find(name);
-    // Unloaded while its request runs, which goes on and drops it.
+    // Unloaded while its request runs, which goes on.
     ASSERT_TRUE(bench.store.unload(name).ok());
     EXPECT_FALSE(last.expired());
     while (bench.engine->step()) {
     }
+    EXPECT_FALSE(last.expired()) << "the engine's thread does not free it";
+    EXPECT_EQ(bench.store.sweep(), 0u);
     EXPECT_TRUE(last.expired());
     const Answer found = Bench::collect(adapted);
     const auto [known, is_new] = expected.try_emplace(name, found);
