@@ -41,7 +41,7 @@ std::size_t Admission::num_requests_max(ClassId id) const {
   return (*classes())[id.index].queued_requests_max;
 }
 
-void Admission::note_refusal(ClassId id, Refusal why) {
+void Admission::note_refusal(ClassId id, RefusalReason why) {
   CHECK(id.index < num_classes_);
   auto& count = queues_[id.index].num_refused[static_cast<std::size_t>(why)];
   count.fetch_add(1, std::memory_order_relaxed);
@@ -50,13 +50,13 @@ void Admission::note_refusal(ClassId id, Refusal why) {
 RefusalCounts Admission::refusals(ClassId id) const {
   CHECK(id.index < num_classes_);
   RefusalCounts counts{};
-  for (std::size_t i = 0; i < kRefusals; ++i) {
+  for (std::size_t i = 0; i < kRefusalReasons; ++i) {
     counts[i] = queues_[id.index].num_refused[i].load(std::memory_order_relaxed);
   }
   return counts;
 }
 
-Error Admission::refuse(ClassId id, Refusal why, const std::string& text) {
+Error Admission::refuse(ClassId id, RefusalReason why, const std::string& text) {
   note_refusal(id, why);
   return {ErrorCode::kResourceExhausted, "class " + (*classes())[id.index].name + " " + text +
                                              "; come back in " + text_of(retry_after(id))};
@@ -73,14 +73,14 @@ Status Admission::try_enter(ClassId id, std::size_t num_tokens, std::optional<Du
       queue.num_tokens.fetch_add(num_tokens, std::memory_order_relaxed);
   if (requests_before >= service_class.queued_requests_max) {
     leave(id, num_tokens);
-    return refuse(id, Refusal::kRequests,
+    return refuse(id, RefusalReason::kRequests,
                   "has " + std::to_string(requests_before) + " requests waiting, at most " +
                       std::to_string(service_class.queued_requests_max) + " may");
   }
   // A prompt that is longer than the limit may still wait alone.
   if (requests_before > 0 && tokens_before + num_tokens > service_class.queued_tokens_max) {
     leave(id, num_tokens);
-    return refuse(id, Refusal::kTokens,
+    return refuse(id, RefusalReason::kTokens,
                   "has " + std::to_string(tokens_before) + " tokens waiting and " +
                       std::to_string(num_tokens) + " more exceed " +
                       std::to_string(service_class.queued_tokens_max));
@@ -93,13 +93,13 @@ Status Admission::check_wait(ClassId id, std::optional<Duration> time_left) {
   const std::optional<Duration> wait_max = (*classes())[id.index].queue_wait_max;
   if (wait_max && expected > *wait_max) {
     return refuse(
-        id, Refusal::kWait,
+        id, RefusalReason::kWait,
         "has a wait of " + text_of(expected) + ", at most " + text_of(*wait_max) + " are allowed");
   }
   // One whose time has passed ends by itself, without a step.
   if (time_left && *time_left > Duration{0} && expected > *time_left) {
     return refuse(
-        id, Refusal::kDeadline,
+        id, RefusalReason::kDeadline,
         "has a wait of " + text_of(expected) + ", the deadline is in " + text_of(*time_left));
   }
   return Ok{};

@@ -21,15 +21,15 @@ inline constexpr Duration kRetryAfterMin = std::chrono::seconds(1);
 inline constexpr Duration kRetryAfterMax = std::chrono::seconds(60);
 
 // Why requests were refused at the door.
-enum class Refusal : std::uint8_t {
+enum class RefusalReason : std::uint8_t {
   kEngineFull,  // too many are live in the model, whatever their class
   kRequests,    // the class's queue has as many as it may
   kTokens,      // … or as many tokens
   kWait,        // it would outlast queue_wait_max
   kDeadline,    // … or the request's own time
 };
-inline constexpr std::size_t kRefusals = 5;
-using RefusalCounts = std::array<std::uint64_t, kRefusals>;  // by Refusal
+inline constexpr std::size_t kRefusalReasons = 5;
+using RefusalCounts = std::array<std::uint64_t, kRefusalReasons>;  // by RefusalReason
 
 // Counts who waits to run for the first time, in requests and in tokens of their prompts, and
 // foretells how long that takes from the pace at which prompts of the class began to run lately.
@@ -60,7 +60,7 @@ class Admission {
   std::size_t num_tokens(ClassId id) const;
 
   // One that was refused before it came to its class's queue.
-  void note_refusal(ClassId id, Refusal why);
+  void note_refusal(ClassId id, RefusalReason why);
   RefusalCounts refusals(ClassId id) const;
 
  private:
@@ -68,10 +68,10 @@ class Admission {
     std::atomic<std::size_t> num_requests{0};
     std::atomic<std::size_t> num_tokens{0};
     std::atomic<double> tokens_per_second{0};
-    std::array<std::atomic<std::uint64_t>, kRefusals> num_refused{};
+    std::array<std::atomic<std::uint64_t>, kRefusalReasons> num_refused{};
   };
 
-  Error refuse(ClassId id, Refusal why, const std::string& text);
+  Error refuse(ClassId id, RefusalReason why, const std::string& text);
   Status check_wait(ClassId id, std::optional<Duration> time_left);
 
   using Classes = std::shared_ptr<const std::vector<ServiceClass>>;  // shared with calls under way

@@ -205,7 +205,7 @@ Status Engine::enter(const Request& request, std::size_t num_choices, TimePoint 
   const std::size_t num_before = num_live_.fetch_add(num_choices, std::memory_order_relaxed);
   if (num_before + num_choices > num_requests_max) {
     num_live_.fetch_sub(num_choices, std::memory_order_relaxed);
-    admission_.note_refusal(request.service_class, Refusal::kEngineFull);
+    admission_.note_refusal(request.service_class, RefusalReason::kEngineFull);
     return Error{ErrorCode::kResourceExhausted,
                  "the engine is busy with " + std::to_string(num_before) + " requests, " +
                      std::to_string(num_requests_max) + " are the most that it takes"};

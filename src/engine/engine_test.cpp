@@ -515,12 +515,12 @@ TEST_P(EngineTest, StatsTellHowLongRequestsWaitedAndWhyTheyWereRefused) {
   while (engine_->step()) {
   }
   const EngineStats stats = engine_->stats();
-  const auto refused = [&](Refusal why) {
+  const auto refused = [&](RefusalReason why) {
     return stats.doors[0].refusals[static_cast<std::size_t>(why)];
   };
-  EXPECT_EQ(refused(Refusal::kRequests), 1u);
-  EXPECT_EQ(refused(Refusal::kEngineFull), 1u);
-  EXPECT_EQ(refused(Refusal::kDeadline), 0u);
+  EXPECT_EQ(refused(RefusalReason::kRequests), 1u);
+  EXPECT_EQ(refused(RefusalReason::kEngineFull), 1u);
+  EXPECT_EQ(refused(RefusalReason::kDeadline), 0u);
   EXPECT_EQ(stats.times[0].queue_seconds.total(), 3u);
   EXPECT_DOUBLE_EQ(stats.times[0].queue_seconds.sum, 2.0) << "the second waited for the first";
   take_all(second);
