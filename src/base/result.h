@@ -16,11 +16,11 @@ enum class ErrorCode : std::uint8_t {
   kUnauthenticated,    // No key, or a wrong one.                      401
   kPermissionDenied,   // The key may not do this.                     403
   kNotFound,           // No such model, file, adapter.                404
-  kTooLarge,           // Body, prompt or count over a stated limit.   413
+  kTooLarge,           // Prompt, text or count over a stated limit.   400
   kResourceExhausted,  // Queue, KV blocks or memory full; retry.      429
   kDeadlineExceeded,   // The request's own time was up.               408
   kCancelled,          // The client went away.                        499
-  kUnsupported,        // Well-formed, but not implemented here.       501
+  kUnsupported,        // Well-formed, but not implemented here.       400
   kCorruptData,        // A file or a peer broke its format.           500
   kUnavailable,        // Device, rank or filesystem failed under us.  503
 };

@@ -287,6 +287,8 @@ Result<ModelFacts> CheckpointLoader::facts(const std::string& name) {
   facts.tool_parser = from.config.tool_parser;
   facts.reasoning_parser = from.config.reasoning_parser;
   facts.hooks = TRY(hooks_of(config_, name));
+  facts.parses_special_in_messages =
+      from.config.special_tokens_in_messages == MessageSpecials::kTokens;
   facts.truncates_prompts = from.config.overlong_prompt == OverlongPrompt::kTruncateLeft;
   const std::span<const TokenId> ends = facts.tokenizer.end_of_generation_ids();
   facts.stop_ids.assign(ends.begin(), ends.end());

@@ -80,8 +80,24 @@ AddedTokenFinder::Match AddedTokenFinder::longest_match(std::string_view text) c
   return match;
 }
 
+bool AddedTokenFinder::begins_special(std::string_view text) const {
+  if (text.empty() || !starts_[static_cast<std::uint8_t>(text[0])]) return false;
+  std::uint32_t node = 0;
+  for (const char byte : text) {
+    const std::uint32_t* next = edges_.find(edge_key(node, byte));
+    if (next == nullptr) return false;
+    node = *next;
+    if (token_of_node_[node] != kNone && tokens_[token_of_node_[node]].special) return true;
+  }
+  return false;
+}
+
 void AddedTokenFinder::cut(std::string_view text, ParseSpecial parse_special,
-                           std::vector<TextSection>& sections) const {
+                           std::vector<TextSection>& sections, std::string_view plain_mark) const {
+  const auto is_plain = [&](std::size_t begin) {
+    if (parse_special == ParseSpecial::kNo) return true;
+    return !plain_mark.empty() && text.substr(0, begin).ends_with(plain_mark);
+  };
   std::size_t done = 0;          // Everything before it is in a section.
   std::size_t stripped_end = 0;  // Of the white space that rstrip took last.
   std::size_t at = 0;
@@ -99,7 +115,7 @@ void AddedTokenFinder::cut(std::string_view text, ParseSpecial parse_special,
     std::size_t end = at + match.num_bytes;
     at = end;  // A match that is passed over still hides others that begin inside it.
     const Token& token = tokens_[match.token];
-    if (token.special && parse_special == ParseSpecial::kNo) continue;
+    if (token.special && is_plain(begin)) continue;
     if (token.single_word && !stands_alone(text.substr(0, begin), text.substr(end))) continue;
     if (token.lstrip && done < begin) {
       begin -= white_space_bytes_at_end(text.substr(done, begin - done));

@@ -35,9 +35,13 @@ class AddedTokenFinder {
   bool empty() const { return tokens_.empty(); }
 
   // Cuts `text` up and appends the sections in order. Special tokens are passed over (and their
-  // text stays text) unless special tokens are to be parsed.
-  void cut(std::string_view text, ParseSpecial parse_special,
-           std::vector<TextSection>& sections) const;
+  // text stays text) unless special tokens are to be parsed; those behind a `plain_mark`, which
+  // stays in the text, are passed over even then.
+  void cut(std::string_view text, ParseSpecial parse_special, std::vector<TextSection>& sections,
+           std::string_view plain_mark = {}) const;
+
+  // Whether the text begins with that of a special token.
+  bool begins_special(std::string_view text) const;
 
  private:
   struct Token {

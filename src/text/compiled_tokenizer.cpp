@@ -96,6 +96,7 @@ Status add_added_tokens(const TokenizerSpec& spec, CompiledTokenizer& compiled) 
   RegexScratch scratch;
   for (const AddedToken& token : spec.added_tokens) {
     compiled.ids_by_text.insert(token.content, token.id);
+    if (token.special) TRY(compiled.special_texts.add(token, token.content));
     if (!token.normalized) {
       TRY(compiled.raw_added_tokens.add(token, token.content));
       continue;

@@ -18,6 +18,7 @@ namespace millrace {
 struct CompiledTokenizer {
   AddedTokenFinder raw_added_tokens;         // Looked for before the normaliser,
   AddedTokenFinder normalized_added_tokens;  // and after it.
+  AddedTokenFinder special_texts;            // Special ones of both kinds, as their file has them.
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   std::unique_ptr<WordModel> model;

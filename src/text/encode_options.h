@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace millrace {
 
@@ -15,6 +16,9 @@ enum class SkipSpecial : std::uint8_t { kNo, kYes };
 struct EncodeOptions {
   AddSpecial add_special = AddSpecial::kYes;
   ParseSpecial parse_special = ParseSpecial::kNo;
+  // A character before special tokens' texts that are only texts, where the others are parsed; see
+  // Tokenizer::mark_special. It is no part of the text. Empty: there is none.
+  std::string_view plain_mark = {};
 };
 
 struct DecodeOptions {

@@ -274,6 +274,16 @@ TEST(AddedTokens, TakeTheLeftmostLongestAndTheirSpaces) {
   EXPECT_EQ(sections("x \n<l> y", ParseSpecial::kNo), "x{3} y");
   EXPECT_EQ(sections("x <r> \xC2\xA0y", ParseSpecial::kNo), "x {4}y");
   EXPECT_EQ(sections("x<w> <w> <w>y", ParseSpecial::kNo), "x<w> {5} <w>y");
+
+  std::vector<TextSection> found;
+  finder.cut("<a>|<a>|<a><b>", ParseSpecial::kYes, found, "|");
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].token, 1u);
+  EXPECT_EQ(found[1].text, "|<a>|");  // Marked; the longer token behind it is not special.
+  EXPECT_EQ(found[2].token, 2u);
+  EXPECT_TRUE(finder.begins_special("<a><b>"));
+  EXPECT_FALSE(finder.begins_special("<l>"));
+  EXPECT_FALSE(finder.begins_special("x<a>"));
 }
 
 }  // namespace

@@ -22,12 +22,14 @@ namespace {
 // The stages of one encode call and the memory they share.
 class Encoding {
  public:
-  Encoding(const CompiledTokenizer& tokenizer, ParseSpecial parse_special)
-      : tokenizer_(tokenizer), parse_special_(parse_special) {}
+  Encoding(const CompiledTokenizer& tokenizer, const EncodeOptions& options)
+      : tokenizer_(tokenizer),
+        parse_special_(options.parse_special),
+        plain_mark_(options.plain_mark) {}
 
   Status append_text(std::string_view text) {
     std::vector<TextSection> sections;
-    tokenizer_.raw_added_tokens.cut(text, parse_special_, sections);
+    tokenizer_.raw_added_tokens.cut(text, parse_special_, sections, plain_mark_);
     for (const TextSection& section : sections) {
       if (section.token) {
         append_token(*section.token);
@@ -47,6 +49,11 @@ class Encoding {
   }
 
   Status append_raw(std::string_view text) {
+    // Marks are of use only where tokens are still to be found.
+    if (has_marks(text) && tokenizer_.normalized_added_tokens.empty()) {
+      const std::string plain = without_marks(text);
+      return plain.empty() ? Status(Ok{}) : append_raw(plain);
+    }
     if (tokenizer_.normalizer.empty()) return append_normalized(text);
     const std::string normalized = TRY(tokenizer_.normalizer.apply(text, regex_scratch_));
     return append_normalized(normalized);
@@ -55,15 +62,31 @@ class Encoding {
   Status append_normalized(std::string_view text) {
     if (tokenizer_.normalized_added_tokens.empty()) return append_words(text);
     std::vector<TextSection> sections;
-    tokenizer_.normalized_added_tokens.cut(text, parse_special_, sections);
+    tokenizer_.normalized_added_tokens.cut(text, parse_special_, sections, plain_mark_);
     for (const TextSection& section : sections) {
       if (section.token) {
         append_token(*section.token);
+      } else if (has_marks(section.text)) {
+        const std::string plain = without_marks(section.text);
+        if (!plain.empty()) TRY(append_words(plain));
       } else {
         TRY(append_words(section.text));
       }
     }
     return Ok{};
+  }
+
+  bool has_marks(std::string_view text) const {
+    return !plain_mark_.empty() && text.find(plain_mark_) != std::string_view::npos;
+  }
+  std::string without_marks(std::string_view text) const {
+    std::string plain;
+    for (std::size_t at = text.find(plain_mark_); at != std::string_view::npos;
+         at = text.find(plain_mark_)) {
+      plain += text.substr(0, at);
+      text.remove_prefix(at + plain_mark_.size());
+    }
+    return plain += text;
   }
 
   Status append_words(std::string_view text) {
@@ -78,6 +101,7 @@ class Encoding {
 
   const CompiledTokenizer& tokenizer_;
   ParseSpecial parse_special_;
+  std::string_view plain_mark_;
   SectionPlace place_ = SectionPlace::kFirst;
   RegexScratch regex_scratch_;
   ModelScratch model_scratch_;
@@ -96,7 +120,7 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, EncodeOpti
     repaired = repair_utf8(text);
     text = repaired;
   }
-  Encoding encoding(*compiled_, options.parse_special);
+  Encoding encoding(*compiled_, options);
   const bool add_special = options.add_special == AddSpecial::kYes;
   if (add_special) encoding.ids = compiled_->prefix_ids;
   TRY(encoding.append_text(text));
@@ -105,6 +129,22 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, EncodeOpti
                         compiled_->suffix_ids.end());
   }
   return std::move(encoding.ids);
+}
+
+std::string Tokenizer::mark_special(std::string_view text, std::string_view mark) const {
+  std::string marked;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (compiled_->special_texts.begins_special(text.substr(i))) marked += mark;
+    marked += text[i];
+  }
+  return marked;
+}
+
+bool Tokenizer::has_special(std::string_view text) const {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (compiled_->special_texts.begins_special(text.substr(i))) return true;
+  }
+  return false;
 }
 
 Result<std::string> Tokenizer::decode(std::span<const TokenId> ids, DecodeOptions options) const {

@@ -35,6 +35,12 @@ class Tokenizer {
   // steps than it may take.
   Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options = {}) const;
 
+  // The text with `mark` before each place where a special token's text begins, for texts that go
+  // into a prompt whose own special tokens are parsed: what is marked stays text there. `mark` is a
+  // character that the text does not have.
+  std::string mark_special(std::string_view text, std::string_view mark) const;
+  bool has_special(std::string_view text) const;
+
   // What a Detokenizer that starts a text would emit for these ids. Ids >= num_tokens() are errors.
   Result<std::string> decode(std::span<const TokenId> ids, DecodeOptions options = {}) const;
 

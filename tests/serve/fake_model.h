@@ -42,6 +42,8 @@ class AlphabetRunner final : public ModelRunner {
 struct FakeModelOptions {
   std::size_t context_tokens = 8192;
   std::size_t num_blocks = 4096;
+  bool truncates_prompts = false;
+  std::optional<std::size_t> max_tokens = std::nullopt;
   SchedulerOptions scheduler = {.num_requests_max = 4096};
 };
 
@@ -82,6 +84,8 @@ class FakeLoader final : public ModelLoader, public ModelCatalog {
     facts.stop_ids = {kByteTokenizerEos};
     facts.vocabulary = kByteTokenizerTokens;
     facts.context_tokens = options_.context_tokens;
+    facts.truncates_prompts = options_.truncates_prompts;
+    facts.max_tokens = options_.max_tokens;
     return facts;
   }
 

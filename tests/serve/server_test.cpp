@@ -254,6 +254,71 @@ TEST_F(ServerTest, RefusesByName) {
   EXPECT_EQ(one.get("/health/ready")->status, 200);  // On the same connection, after all that.
 }
 
+TEST_F(ServerTest, AnOverlongPromptIsToldInTheDialectsOwnWords) {
+  start({.context_tokens = 64});
+  HttpClient one = client();
+  const std::string hundred(100, 'x');
+  const std::string messages = R"({"messages":[{"role":"user","content":")" + hundred + R"("}])";
+  const auto error_of = [&](const char* path, const std::string& body) {
+    const auto reply = one.post(path, body);
+    EXPECT_EQ(reply->status, 400) << path;
+    return json_of(reply->body)["error"];
+  };
+  const Json chat = error_of("/v1/chat/completions", messages + R"(,"max_tokens":7})");
+  EXPECT_EQ(chat["code"], "context_length_exceeded");
+  EXPECT_EQ(chat["type"], "invalid_request_error");
+  EXPECT_EQ(chat["param"], "messages");
+  const std::string text = chat["message"];
+  EXPECT_NE(text.find("maximum context length is 64 tokens"), std::string::npos) << text;
+  EXPECT_NE(text.find("107 tokens (100 in the messages, 7 in the completion)"), std::string::npos)
+      << text;
+  EXPECT_EQ(error_of("/v1/chat/completions", chat_body(64))["code"], "context_length_exceeded");
+  EXPECT_EQ(error_of("/v1/completions", R"({"prompt":")" + hundred + "\"}")["param"], "prompt");
+  EXPECT_EQ(error_of("/v1/responses", R"({"input":")" + hundred + "\"}")["param"], "input");
+  EXPECT_EQ(error_of("/v1/embeddings", R"({"input":")" + hundred + "\"}")["code"],
+            "context_length_exceeded");
+  EXPECT_EQ(error_of("/v1/messages", messages + R"(,"max_tokens":7})")["message"],
+            "prompt is too long: 100 tokens > 64 maximum");
+}
+
+TEST_F(ServerTest, AnOverlongPromptIsCutWhereThatIsAskedFor) {
+  start({.context_tokens = 64});
+  HttpClient one = client();
+  const std::string hundred(100, 'x');
+  const auto cut =
+      one.post("/v1/chat/completions", R"({"messages":[{"role":"user","content":")" + hundred +
+                                           R"("}],"truncate_prompt_tokens":-1})");
+  ASSERT_EQ(cut->status, 200) << cut->body;
+  EXPECT_EQ(json_of(cut->body)["usage"]["prompt_tokens"], 63);
+  const auto response = one.post("/v1/responses", R"({"input":")" + hundred +
+                                                      R"(","truncation":"auto",)"
+                                                      R"("max_output_tokens":60})");
+  ASSERT_EQ(response->status, 200) << response->body;
+  EXPECT_EQ(json_of(response->body)["usage"]["input_tokens"], 32);
+  EXPECT_EQ(json_of(response->body)["usage"]["output_tokens"], 32);
+}
+
+TEST_F(ServerTest, AnOperatorsSettingCutsPromptsOnEveryEndpoint) {
+  start({.context_tokens = 64, .truncates_prompts = true, .max_tokens = 60});
+  HttpClient one = client();
+  const std::string hundred(100, 'x');
+  const std::string messages = R"({"messages":[{"role":"user","content":")" + hundred + R"("}])";
+  EXPECT_EQ(one.post("/v1/chat/completions", messages + "}")->status, 200);
+  EXPECT_EQ(one.post("/v1/messages", messages + R"(,"max_tokens":9999})")->status, 200);
+  EXPECT_EQ(one.post("/v1/completions", R"({"prompt":")" + hundred + "\"}")->status, 200);
+  EXPECT_EQ(one.post("/v1/responses", R"({"input":")" + hundred + "\"}")->status, 200);
+}
+
+TEST_F(ServerTest, AnOperatorsDefaultLengthIsNoReasonToRefuse) {
+  start({.context_tokens = 64, .max_tokens = 60});
+  HttpClient one = client();
+  const auto reply =
+      one.post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"0123456789"}]})");
+  ASSERT_EQ(reply->status, 200) << reply->body;
+  EXPECT_EQ(json_of(reply->body)["usage"]["completion_tokens"], 54);
+  EXPECT_EQ(json_of(reply->body)["system_fingerprint"].get<std::string>().substr(0, 3), "fp_");
+}
+
 TEST_F(ServerTest, AModelThatIsNotReadyYetIsNotServed) {
   make({}, {});
   HttpClient one = client();

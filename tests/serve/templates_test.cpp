@@ -116,20 +116,21 @@ TEST(Templates, CallsThatWereMadeComeBackAsTheyWere) {
     if (!chat_template.ok()) continue;
     const ChatTemplateFacts facts = chat_template.value().facts();
     if (!facts.shows_tool_calls) continue;
-    const Result<std::string> text =
+    const Result<RenderedChat> chat =
         render_chat(chat_template.value(), facts, prompt, {.bos_token = "", .eos_token = ""});
-    EXPECT_TRUE(text.ok()) << file.name << ": " << (text.ok() ? "" : text.error().message);
-    if (!text.ok()) continue;
-    EXPECT_NE(text.value().find("add_up"), std::string::npos) << file.name;
+    EXPECT_TRUE(chat.ok()) << file.name << ": " << (chat.ok() ? "" : chat.error().message);
+    if (!chat.ok()) continue;
+    const std::string& text = chat.value().text;
+    EXPECT_NE(text.find("add_up"), std::string::npos) << file.name;
     if (facts.shows_tool_results) {
-      EXPECT_NE(text.value().find("three and a half"), std::string::npos) << file.name;
+      EXPECT_NE(text.find("three and a half"), std::string::npos) << file.name;
     }
     const ToolFormat format = answer_format(file.source).tools;
     // A bare object is a call only where an answer begins, and a template shows much before it.
     if (format == ToolFormat::kNone || format == ToolFormat::kLlama3) continue;
     ToolCallParser parser({.format = format, .tools = prompt.tools, .id_seed = 1});
     ToolCallParser::Output parts;
-    parser.push(without_system(text.value(), "Add."), parts);
+    parser.push(without_system(text, "Add."), parts);
     parser.flush(parts);
     std::string name;
     std::string arguments;
@@ -137,7 +138,7 @@ TEST(Templates, CallsThatWereMadeComeBackAsTheyWere) {
       if (const auto* begin = std::get_if<ToolCallBegin>(&part)) name += begin->name;
       if (const auto* delta = std::get_if<ToolCallDelta>(&part)) arguments += delta->arguments;
     }
-    EXPECT_EQ(name, "add_up") << file.name << "\n" << text.value();
+    EXPECT_EQ(name, "add_up") << file.name << "\n" << text;
     const Result<Json> parsed = parse_json(arguments, "arguments");
     EXPECT_TRUE(parsed.ok()) << file.name << ": " << arguments;
     if (!parsed.ok()) continue;

@@ -89,6 +89,7 @@ struct AnswerIdentity {
   std::string id;                 // letters and digits, without a dialect's prefix
   std::int64_t unix_seconds = 0;  // when the request came
   std::string model;              // as the server calls it
+  std::string fingerprint = {};   // of what equal seeds give equal answers with; empty: none
   std::size_t num_prompt = 0;     // tokens; Anthropic's dialect says it at the beginning
 };
 

@@ -30,10 +30,13 @@ OrderedJson finish_json(const std::optional<ChoiceFinished>& finished) {
 }
 
 OrderedJson envelope(const AnswerSettings& settings, const char* prefix, const char* object) {
-  return {{"id", prefix + settings.identity.id},
-          {"object", object},
-          {"created", settings.identity.unix_seconds},
-          {"model", settings.identity.model}};
+  OrderedJson envelope{{"id", prefix + settings.identity.id},
+                       {"object", object},
+                       {"created", settings.identity.unix_seconds},
+                       {"model", settings.identity.model}};
+  const std::string& fingerprint = settings.identity.fingerprint;
+  if (!fingerprint.empty()) envelope["system_fingerprint"] = fingerprint;
+  return envelope;
 }
 
 OrderedJson chat_logprobs(const std::vector<TokenLogprobs>& logprobs) {

@@ -239,7 +239,7 @@ OrderedJson responses_echo(const GenerationRequest& request) {
       {"previous_response_id", nullptr},
       {"store", false},
       {"background", false},
-      {"truncation", "disabled"},
+      {"truncation", request.truncates_prompt ? "auto" : "disabled"},
       {"max_output_tokens", nullptr},
       {"metadata", request.metadata.is_null() ? OrderedJson::object() : request.metadata}};
   if (request.max_tokens) echo["max_output_tokens"] = *request.max_tokens;

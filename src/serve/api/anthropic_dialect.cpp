@@ -183,6 +183,11 @@ Status read_thinking(const FieldReader& body, GenerationRequest& request, ChatPr
 
 Status read_output_config(const FieldReader& body, const ApiLimits& limits,
                           GenerationRequest& request, ChatPrompt& prompt) {
+  // What output_config.format was called before.
+  if (const OrderedJson* const format = body.find("output_format"); format != nullptr) {
+    const FieldReader reader = TRY(FieldReader::of(*format, "output_format"));
+    request.format = TRY(format_object(reader, limits));
+  }
   const OrderedJson* const given = body.find("output_config");
   if (given == nullptr) return Ok{};
   const FieldReader config = TRY(FieldReader::of(*given, "output_config"));

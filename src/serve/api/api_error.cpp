@@ -27,7 +27,7 @@ Row row_of(ErrorCode code) {
     case ErrorCode::kNotFound:
       return {404, "invalid_request_error", "not_found"};
     case ErrorCode::kTooLarge:
-      return {413, "invalid_request_error", "request_too_large"};
+      return {400, "invalid_request_error", "limit_exceeded"};
     case ErrorCode::kResourceExhausted:
       return {429, "rate_limit_error", "rate_limit_exceeded"};
     case ErrorCode::kDeadlineExceeded:
@@ -35,7 +35,7 @@ Row row_of(ErrorCode code) {
     case ErrorCode::kCancelled:
       return {499, "cancelled_error", "cancelled"};
     case ErrorCode::kUnsupported:
-      return {501, "invalid_request_error", "unsupported"};
+      return {400, "invalid_request_error", "unsupported_parameter"};
     case ErrorCode::kCorruptData:
       return {500, "server_error", "internal_error"};
     case ErrorCode::kUnavailable:
@@ -62,7 +62,7 @@ const char* anthropic_type(int status) {
     case 503:
       return "overloaded_error";
     default:
-      return status < 500 || status == 501 ? "invalid_request_error" : "api_error";
+      return status < 500 ? "invalid_request_error" : "api_error";
   }
 }
 
@@ -71,11 +71,13 @@ bool is_path_byte(char c) {
          c == '.' || c == '[' || c == ']';
 }
 
-// The path at the front of the message, "messages[2].role is …", when it is a field's of a request.
+// The path at the front of the message, "messages[2].role is …", when it is a field's of a request,
+// or one that the message says is none.
 std::string field_named_in(const std::string& message) {
   std::size_t end = 0;
   while (end < message.size() && is_path_byte(message[end])) ++end;
-  const std::string path = message.substr(0, end);
+  std::string path = message.substr(0, end);
+  if (std::string_view(message).substr(end).starts_with(kNoField)) return path;
   return is_request_field(path.substr(0, path.find_first_of(".["))) ? path : std::string();
 }
 
@@ -87,16 +89,29 @@ ApiError api_error(const Error& error) {
                   .type = row.type,
                   .code = row.code,
                   .message = error.message,
-                  .param = row.status < 500 || row.status == 501 ? field_named_in(error.message)
-                                                                 : std::string(),
+                  .param = row.status < 500 ? field_named_in(error.message) : std::string(),
                   .retry_after = std::nullopt};
+  if (std::string_view(error.message).substr(result.param.size()).starts_with(kNoField)) {
+    result.code = "unknown_parameter";
+  }
+  if (error.code == ErrorCode::kNotFound && result.param == "model")
+    result.code = "model_not_found";
   if (row.status == 429 || row.status == 503) result.retry_after = std::chrono::seconds(1);
   return result;
 }
 
+ApiError context_error(std::string message, std::string param) {
+  return {.status = 400,
+          .type = "invalid_request_error",
+          .code = "context_length_exceeded",
+          .message = std::move(message),
+          .param = std::move(param),
+          .retry_after = std::nullopt};
+}
+
 ApiError api_error(int status, std::string message) {
   return {.status = status,
-          .type = status < 500 || status == 501 ? "invalid_request_error" : "server_error",
+          .type = status < 500 ? "invalid_request_error" : "server_error",
           .code = {},
           .message = std::move(message),
           .param = {},

@@ -26,9 +26,16 @@ struct ApiError {
   std::optional<std::chrono::seconds> retry_after;  // for the Retry-After header
 };
 
+// What follows the name of a field that a surface does not know.
+inline constexpr std::string_view kNoField = " is no field of ";
+
 // The mapping. A message that begins with a field of a request (top_p is 3, …) gives param.
+// One that begins with a field and goes on with kNoField is about a field that nobody knows.
 // 429 and 503 have a Retry-After of one second unless the caller knows better and sets it.
 ApiError api_error(const Error& error);
+
+// A prompt that does not fit, in the code that clients look for. `param` may be empty.
+ApiError context_error(std::string message, std::string param);
 
 // Unknown routes and methods, and what HTTP itself refuses; same bodies.
 ApiError api_error(int status, std::string message);

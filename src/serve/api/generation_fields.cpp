@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kUserBytesMax = 512;
 constexpr std::size_t kSaltBytesMax = 512;
 constexpr std::size_t kPromptTokensMax = std::size_t{1} << 26;
+constexpr std::size_t kStopTokensMax = kStopIdsMax / 2;  // The model's own come on top.
 
 Status read_float(const FieldReader& body, const char* name, float& to) {
   const std::optional<double> value = TRY(body.number(name));
@@ -76,6 +77,19 @@ Status read_logit_bias(const FieldReader& body, SamplingParams& sampling) {
   return Ok{};
 }
 
+// A number of tokens to keep; -1 (vLLM) and truncation "auto" (OpenAI): as many as fit.
+Status read_truncation(const FieldReader& body, GenerationRequest& request) {
+  const std::optional<std::string> truncation = TRY(body.text("truncation", 64));
+  if (truncation && *truncation != "auto" && *truncation != "disabled") {
+    return unexpected("truncation", *truncation, "auto or disabled");
+  }
+  const OrderedJson* const given = body.find("truncate_prompt_tokens");
+  request.truncates_prompt = truncation == "auto" || (given != nullptr && *given == -1);
+  if (given != nullptr && *given == -1) return Ok{};
+  request.truncate_prompt_tokens = TRY(body.count("truncate_prompt_tokens", 1, kPromptTokensMax));
+  return Ok{};
+}
+
 Result<TokenPrompts> token_prompts(const FieldReader& body, const char* name,
                                    const OrderedJson& value) {
   TokenPrompts prompts;
@@ -126,12 +140,12 @@ Status read_common(const FieldReader& body, const ApiLimits& limits, GenerationR
                                                   ", expected at most max_tokens, which is " +
                                                   std::to_string(*request.max_tokens)};
   }
-  request.stop_ids = TRY(body.tokens("stop_token_ids", kStopIdsMax));
+  request.stop_ids = TRY(body.tokens("stop_token_ids", kStopTokensMax));
   TRY(read_flag(body, "ignore_eos", request.ignores_eos));
   TRY(read_flag(body, "include_stop_str_in_output", request.shows_stop));
   TRY(read_flag(body, "skip_special_tokens", request.skips_special_tokens));
   TRY(read_flag(body, "add_special_tokens", request.adds_special_tokens));
-  request.truncate_prompt_tokens = TRY(body.count("truncate_prompt_tokens", 1, kPromptTokensMax));
+  TRY(read_truncation(body, request));
   TRY(read_flag(body, "stream", request.is_stream));
   request.class_name = TRY(read_class_name(body));
   request.cache_salt = TRY(body.text("cache_salt", kSaltBytesMax));
@@ -218,6 +232,16 @@ void set_thinking(Thinking thinking, OrderedJson& arguments) {
   for (const char* const name : {"enable_thinking", "thinking"}) {
     if (!arguments.contains(name)) arguments[name] = thinking == Thinking::kOn;
   }
+}
+
+Status set_verbosity(const FieldReader& reader, OrderedJson& arguments) {
+  const std::optional<std::string> verbosity = TRY(reader.text("verbosity", 64));
+  if (!verbosity) return Ok{};
+  if (*verbosity != "low" && *verbosity != "medium" && *verbosity != "high") {
+    return unexpected(reader.path_of("verbosity"), *verbosity, "low, medium or high");
+  }
+  if (!arguments.contains("verbosity")) arguments["verbosity"] = *verbosity;
+  return Ok{};
 }
 
 void set_reasoning_effort(const std::string& effort, OrderedJson& arguments) {

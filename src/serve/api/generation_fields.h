@@ -34,6 +34,8 @@ Result<std::variant<TextPrompts, TokenPrompts>> read_prompts(const FieldReader& 
 // Sets the template's variables for "reasoning_effort" and its like, where the client has not set
 // them itself: reasoning_effort, and for "none" what turns thinking off.
 void set_reasoning_effort(const std::string& effort, OrderedJson& arguments);
+// "low", "medium" or "high" becomes the template's variable of that name.
+Status set_verbosity(const FieldReader& reader, OrderedJson& arguments);
 // "enable_thinking" (Qwen 3 and others) and "thinking" (DeepSeek).
 enum class Thinking : std::uint8_t { kOff, kOn };
 void set_thinking(Thinking thinking, OrderedJson& arguments);

@@ -98,6 +98,7 @@ struct GenerationRequest {
   bool adds_special_tokens = true;   // in front of text prompts (bos); never for chats
   bool echoes_prompt = false;        // completions: the answer's text begins with the prompt
   std::optional<std::size_t> truncate_prompt_tokens;  // keep so many tokens at the prompt's end
+  bool truncates_prompt = false;  // keep as many tokens at the prompt's end as fit
 
   ResponseFormat format;
   ToolChoice tool_choice;

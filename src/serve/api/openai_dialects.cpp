@@ -32,6 +32,7 @@ Status read_reasoning(const FieldReader& body, GenerationRequest& request, Order
     const std::string checked = TRY(checked_effort(*effort, "reasoning_effort"));
     set_reasoning_effort(checked, arguments);
   }
+  TRY(set_verbosity(body, arguments));
   const std::optional<bool> shows = TRY(body.flag("include_reasoning"));
   if (!shows.value_or(true)) request.reasoning = ReasoningOutput::kOmitted;
   const std::optional<bool> separate = TRY(body.flag("separate_reasoning"));

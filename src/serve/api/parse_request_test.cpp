@@ -441,9 +441,9 @@ TEST(ApiErrors, EveryCodeHasAStatusAndABodyInBothForms) {
   const std::pair<Code, int> statuses[] = {
       {Code::kInvalidArgument, 400},  {Code::kUnauthenticated, 401},
       {Code::kPermissionDenied, 403}, {Code::kNotFound, 404},
-      {Code::kTooLarge, 413},         {Code::kResourceExhausted, 429},
+      {Code::kTooLarge, 400},         {Code::kResourceExhausted, 429},
       {Code::kDeadlineExceeded, 408}, {Code::kCancelled, 499},
-      {Code::kUnsupported, 501},      {Code::kCorruptData, 500},
+      {Code::kUnsupported, 400},      {Code::kCorruptData, 500},
       {Code::kUnavailable, 503}};
   for (const auto& [code, status] : statuses) {
     const ApiError error = api_error(Error{code, "something is wrong"});
@@ -460,6 +460,47 @@ TEST(ApiErrors, EveryCodeHasAStatusAndABodyInBothForms) {
             R"("message":"messages[0].role is 1, expected a string"}})");
   EXPECT_EQ(api_error(Error{Code::kNotFound, "model x is not here"}).param, "model");
   EXPECT_EQ(api_error(Error{Code::kCorruptData, "model x is not here"}).param, "");
+}
+
+TEST(ApiErrors, AFieldThatNobodyKnowsIsNamed) {
+  const Result<GenerationRequest> unknown = parse(ApiDialect::kChat, chat(R"("colour":1)"));
+  ASSERT_FALSE(unknown.ok());
+  const ApiError error = api_error(unknown.error());
+  EXPECT_EQ(error.status, 400);
+  EXPECT_EQ(error.param, "colour");
+  EXPECT_EQ(error.code, "unknown_parameter");
+  const Result<GenerationRequest> refused = parse(ApiDialect::kChat, chat(R"("audio":{})"));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(api_error(refused.error()).param, "audio");
+  EXPECT_EQ(api_error(refused.error()).code, "unsupported_parameter");
+}
+
+TEST(ParseGeneration, PromptsMayBeCutToWhatFits) {
+  EXPECT_TRUE(
+      good(ApiDialect::kResponses, R"({"input":"a","truncation":"auto"})").truncates_prompt);
+  EXPECT_FALSE(
+      good(ApiDialect::kResponses, R"({"input":"a","truncation":"disabled"})").truncates_prompt);
+  EXPECT_FALSE(parse(ApiDialect::kResponses, R"({"input":"a","truncation":"some"})").ok());
+  EXPECT_TRUE(good(ApiDialect::kChat, chat(R"("truncate_prompt_tokens":-1)")).truncates_prompt);
+  EXPECT_FALSE(parse(ApiDialect::kChat, chat(R"("truncate_prompt_tokens":-2)")).ok());
+}
+
+TEST(ParseGeneration, VerbosityAndEffortAreTheTemplatesVariables) {
+  const auto arguments = [](const GenerationRequest& request) {
+    return chat_of(request).arguments.dump();
+  };
+  EXPECT_EQ(arguments(good(ApiDialect::kChat, chat(R"("verbosity":"low")"))),
+            R"({"verbosity":"low"})");
+  EXPECT_EQ(arguments(good(ApiDialect::kResponses, R"({"input":"a","text":{"verbosity":"high"}})")),
+            R"({"verbosity":"high"})");
+  EXPECT_FALSE(parse(ApiDialect::kChat, chat(R"("verbosity":"loud")")).ok());
+}
+
+TEST(ParseAnthropic, TheOldNameOfAFormatIsReadToo) {
+  const GenerationRequest request =
+      good(ApiDialect::kMessages, R"({"messages":[{"role":"user","content":"a"}],"max_tokens":1,
+      "output_format":{"type":"json_schema","schema":{"type":"object"}}})");
+  EXPECT_EQ(request.format.kind, ResponseFormat::Kind::kJsonSchema);
 }
 
 TEST(RequestFields, AFieldWithoutAWishIsNoWish) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "serve/api/api_error.h"
 
 namespace millrace {
 namespace {
@@ -63,6 +64,7 @@ constexpr Field kFields[] = {
     {"with_pieces", kTokenize},
     {"return_token_strs", kTokenize},
     {"truncate_prompt_tokens", kGenerate | kEmbeddings},
+    {"truncation", kResponses},
     {"echo", kText},
     // How tokens are drawn.
     {"temperature", kGenerate},
@@ -102,7 +104,9 @@ constexpr Field kFields[] = {
     {"grammar", kChat | kText},
     {"json_schema", kChat | kText},
     {"output_config", kMessages},
+    {"output_format", kMessages},
     {"reasoning_effort", kChat},
+    {"verbosity", kChat},
     {"reasoning", kResponses},
     {"thinking", kMessages},
     {"include_reasoning", kChat},
@@ -124,8 +128,12 @@ constexpr Field kFields[] = {
     {"prompt_cache_key", kGenerate, Rule::kIgnored},
     {"prompt_cache_retention", kGenerate, Rule::kIgnored},
     {"cache_prompt", kChat | kText, Rule::kIgnored},
+    {"prompt_cache_options", kChat | kResponses, Rule::kIgnored},
     {"cache_control", kMessages, Rule::kIgnored},
-    {"verbosity", kChat, Rule::kRefused},
+    {"inference_geo", kMessages, Rule::kIgnored},
+    {"user_profile_id", kMessages, Rule::kIgnored},
+    {"workspace_id", kMessages, Rule::kIgnored},
+    {"access_programs", kResponses, Rule::kIgnored},
     {"max_tool_calls", kResponses, Rule::kRefused},
     {"spaces_between_special_tokens", kGenerate, Rule::kIgnored},
     {"return_progress", kChat | kText, Rule::kIgnored},
@@ -137,10 +145,14 @@ constexpr Field kFields[] = {
     {"previous_response_id", kResponses, Rule::kRefused},
     {"conversation", kResponses, Rule::kRefused},
     {"background", kResponses, Rule::kRefused, "false"},
-    {"truncation", kResponses, Rule::kRefused, "\"disabled\""},
+    {"background_options", kResponses, Rule::kRefused},
+    {"image", kResponses, Rule::kRefused},
+    {"moderation", kResponses, Rule::kRefused},
     {"prompt", kResponses, Rule::kRefused},
     {"context_management", kResponses | kMessages, Rule::kRefused},
     {"container", kMessages, Rule::kRefused},
+    {"diagnostics", kMessages, Rule::kRefused},
+    {"speed", kMessages, Rule::kRefused, "\"standard\""},
     {"mcp_servers", kMessages, Rule::kRefused, "[]"},
     {"suffix", kText, Rule::kRefused, "\"\""},
     {"audio", kChat, Rule::kRefused},
@@ -224,7 +236,7 @@ Status check_fields(const OrderedJson& body, RequestSurface surface) {
     const Field* const field = find_field(name, bit(surface));
     if (field == nullptr) {
       return Error{ErrorCode::kInvalidArgument,
-                   shown(name) + " is no field of " + std::string(surface_path(surface))};
+                   shown(name) + std::string(kNoField) + std::string(surface_path(surface))};
     }
     if (field->rule == Rule::kRefused && !asks_for_nothing(value, field->neutral)) {
       return Error{ErrorCode::kUnsupported,

@@ -143,11 +143,13 @@ Status read_reasoning(const FieldReader& body, ChatPrompt& prompt) {
   return Ok{};
 }
 
-Status read_text(const FieldReader& body, const ApiLimits& limits, GenerationRequest& request) {
+Status read_text(const FieldReader& body, const ApiLimits& limits, GenerationRequest& request,
+                 ChatPrompt& prompt) {
   const OrderedJson* const given = body.find("text");
   if (given == nullptr) return Ok{};
   const FieldReader text = TRY(FieldReader::of(*given, "text"));
   TRY(text.check_only({"format", "verbosity"}));
+  TRY(set_verbosity(text, prompt.arguments));
   const OrderedJson* const format = text.find("format");
   if (format == nullptr) return Ok{};
   const FieldReader reader = TRY(FieldReader::of(*format, text.path_of("format")));
@@ -184,8 +186,8 @@ Status read_responses(const FieldReader& body, const ApiLimits& limits,
   request.calls_in_parallel = parallel.value_or(true);
   TRY(read_template_fields(body, prompt));
   TRY(read_reasoning(body, prompt));
+  TRY(read_text(body, limits, request, prompt));
   request.prompt = std::move(prompt);
-  TRY(read_text(body, limits, request));
   TRY(read_logprobs(body, request.sampling));
   return read_max_tokens(body, {"max_output_tokens"}, limits, request);
 }

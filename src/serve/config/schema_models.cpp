@@ -176,6 +176,12 @@ constexpr Setting kModel[] = {
      .help = "A prompt longer than the context is refused, or loses its oldest tokens.",
      .flag = "--overlong-prompt",
      .choices = "refuse truncate_left"},
+    {.key = "special_tokens_in_messages",
+     .field = field<&ModelConfig::special_tokens_in_messages>,
+     .help = "What the text of a special token (<|im_end|>) in a message, a tool or a document is: "
+             "text, or that token, by which whoever wrote it speaks for somebody else.",
+     .flag = "--special-tokens-in-messages",
+     .choices = "text tokens"},
     {.key = "pooling",
      .field = field<&ModelConfig::pooling>,
      .help = "Embeddings are the mean of all tokens' hidden states, or the last token's.",

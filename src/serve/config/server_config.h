@@ -74,6 +74,11 @@ struct HotPromptConfig {
   HotPromptKind kind = HotPromptKind::kSystem;
 };
 
+enum class MessageSpecials : std::uint8_t {
+  kText,    // the text of a special token in a message stays text
+  kTokens,  // it becomes that token, as with transformers' apply_chat_template
+};
+
 enum class OverlongPrompt : std::uint8_t {
   kRefuse,        // 400 with both numbers
   kTruncateLeft,  // the oldest tokens go
@@ -94,6 +99,7 @@ struct ModelConfig {
   std::string tool_parser;                                   // empty: found out from the template
   std::string reasoning_parser;                              // empty: found out from the template
   OverlongPrompt overlong_prompt = OverlongPrompt::kRefuse;
+  MessageSpecials special_tokens_in_messages = MessageSpecials::kText;
   EmbeddingPooling pooling = EmbeddingPooling::kMean;
   SamplingDefaults sampling;
   std::vector<AdapterConfig> adapters;

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "serve/output/mark_search.h"
+#include "serve/output/plain_marks.h"
 
 namespace millrace {
 namespace {
@@ -54,8 +55,8 @@ Result<std::string> cut_behind(std::string text, std::string content) {
 
 }  // namespace
 
-Result<std::string> render_chat(const ChatTemplate& chat_template, const ChatTemplateFacts& facts,
-                                const ChatPrompt& prompt, const ChatRendering& rendering) {
+Result<RenderedChat> render_chat(const ChatTemplate& chat_template, const ChatTemplateFacts& facts,
+                                 const ChatPrompt& prompt, const ChatRendering& rendering) {
   ChatTemplateInput input;
   input.messages = TRY(shaped(prompt, facts));
   input.tools = prompt.tools;
@@ -65,9 +66,16 @@ Result<std::string> render_chat(const ChatTemplate& chat_template, const ChatTem
   input.bos_token = rendering.bos_token;
   input.eos_token = rendering.eos_token;
   input.unix_seconds = rendering.unix_seconds;
-  std::string text = TRY(chat_template.render(input));
-  if (!prompt.continues_final_message) return text;
-  return cut_behind(std::move(text), prompt.messages.back()["content"].get<std::string>());
+  RenderedChat chat;
+  if (rendering.tokenizer != nullptr) {
+    chat.plain_mark = TRY(mark_plain_text(*rendering.tokenizer, rendering.kept, input));
+  }
+  chat.text = TRY(chat_template.render(input));
+  if (!prompt.continues_final_message) return chat;
+  const OrderedJson& content = input.messages.back()["content"];
+  const OrderedJson& words = content.is_array() ? content[0]["text"] : content;
+  chat.text = TRY(cut_behind(std::move(chat.text), words.get<std::string>()));
+  return chat;
 }
 
 }  // namespace millrace

@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "serve/output/constraint_choice.h"
+#include "serve/service/context_refusal.h"
 #include "serve/service/embedding_session.h"
 #include "serve/service/server.h"
 
@@ -58,6 +59,10 @@ Status Server::begin_generation(Call& call, ApiDialect dialect) {
   GenerationRequest request = TRY(parse_generation(
       dialect, body, {.limits = options_.api, .sampling = model->facts().sampling}));
   const std::vector<PreparedPrompt> prompts = TRY(model->prompts(request));
+  if (const std::optional<ApiError> error = context_refusal(request, prompts, *model)) {
+    call.reply->error(*error);
+    return Ok{};
+  }
   std::vector<Request> requests = TRY(engine_requests(request, prompts, *model, *call.reply));
   RequestRecord& record = call.reply->record();
   record.user = request.user;
@@ -67,6 +72,7 @@ Status Server::begin_generation(Call& call, ApiDialect dialect) {
   identity.id = answer_number_text(options_.request_seed ^ num_requests_.fetch_add(1));
   identity.unix_seconds = static_cast<std::int64_t>(std::time(nullptr));
   identity.model = request.model.empty() ? model->name() : request.model;
+  identity.fingerprint = model->fingerprint(options_.version);
   for (const Request& one : requests) identity.num_prompt += one.prompt.size();
   std::make_shared<GenerationSession>(sessions_, call.reply, std::move(request), model,
                                       std::move(identity))
@@ -82,7 +88,6 @@ Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& re
   common.service_class = TRY(class_of(request.class_name, reply.record()));
   common.adapter = TRY(model.adapter(request.model));
   common.sampling = request.sampling;
-  common.max_tokens = request.max_tokens ? request.max_tokens : model.facts().max_tokens;
   common.min_tokens = request.min_tokens;
   common.stop_ids = stops_of(request, model);
   common.salt = salt_of(request.cache_salt);
@@ -92,6 +97,7 @@ Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& re
   for (const PreparedPrompt& prompt : prompts) {
     requests.push_back(common);
     requests.back().prompt = prompt.ids;
+    requests.back().max_tokens = model.max_tokens(request, prompt);
     const ReasoningStart start =
         format.reasoning ? reasoning_start(*format.reasoning, prompt.text) : ReasoningStart::kOver;
     const std::optional<ConstraintSpec> spec = TRY(constraint_choice(request, format, start));
@@ -122,6 +128,10 @@ Status Server::begin_embeddings(Call& call) {
   common.salt = salt_of(request.cache_salt);
   common.deadline = deadline_of(request.timeout, *call.reply);
   std::vector<std::vector<TokenId>> inputs = TRY(model->input_ids(request));
+  if (const std::optional<ApiError> error = context_refusal(inputs, *model)) {
+    call.reply->error(*error);
+    return Ok{};
+  }
   std::vector<Request> requests;
   for (std::vector<TokenId>& ids : inputs) {
     requests.push_back(common);

@@ -26,6 +26,8 @@ ApiError submission_error(const Error& error, const SessionContext& context,
     told.retry_after =
         std::chrono::ceil<std::chrono::seconds>(context.registry.retry_after(model, service_class));
   }
+  // Counts are within the engine's limits by now: it is the prompt, and the cache it does not fit.
+  if (error.code == ErrorCode::kTooLarge) return context_error(error.message, "");
   return told;
 }
 

@@ -5,7 +5,9 @@
 #include <ctime>
 #include <utility>
 
-#include "serve/output/render_chat.h"
+#include "base/random.h"
+#include "serve/output/plain_marks.h"
+#include "serve/service/service_reply.h"
 
 namespace millrace {
 namespace {
@@ -49,17 +51,30 @@ ModelService::ModelService(std::string name, ModelFacts facts, ChatTemplate chat
       template_facts_(facts_.chat_template ? template_.facts() : ChatTemplateFacts{}) {}
 
 Result<std::string> ModelService::render(const ChatPrompt& prompt) const {
-  return render_chat(template_, template_facts_, prompt,
-                     {.bos_token = facts_.bos_text,
-                      .eos_token = facts_.eos_text,
-                      .unix_seconds = static_cast<std::int64_t>(std::time(nullptr))});
+  RenderedChat chat = TRY(rendered(prompt));
+  return without_marks(std::move(chat.text), chat.plain_mark);
+}
+
+Result<RenderedChat> ModelService::rendered(const ChatPrompt& prompt) const {
+  ChatRendering rendering{.bos_token = facts_.bos_text,
+                          .eos_token = facts_.eos_text,
+                          .unix_seconds = static_cast<std::int64_t>(std::time(nullptr))};
+  if (!facts_.parses_special_in_messages) rendering.tokenizer = &facts_.tokenizer;
+  if (answer_format_.reasoning) {
+    rendering.kept = {answer_format_.reasoning->open, answer_format_.reasoning->close};
+  }
+  return render_chat(template_, template_facts_, prompt, rendering);
 }
 
 // The template writes the special tokens itself.
-Result<std::vector<TokenId>> ModelService::chat_ids(const ChatPrompt& prompt) const {
-  const std::string text = TRY(render(prompt));
-  return facts_.tokenizer.encode(
-      text, {.add_special = AddSpecial::kNo, .parse_special = ParseSpecial::kYes});
+Result<PreparedPrompt> ModelService::chat_prompt(const ChatPrompt& prompt) const {
+  RenderedChat chat = TRY(rendered(prompt));
+  PreparedPrompt prepared;
+  prepared.ids = TRY(facts_.tokenizer.encode(chat.text, {.add_special = AddSpecial::kNo,
+                                                         .parse_special = ParseSpecial::kYes,
+                                                         .plain_mark = chat.plain_mark}));
+  prepared.text = without_marks(std::move(chat.text), chat.plain_mark);
+  return prepared;
 }
 
 Result<std::vector<TokenId>> ModelService::text_ids(std::string_view text,
@@ -71,10 +86,8 @@ Result<std::vector<TokenId>> ModelService::text_ids(std::string_view text,
 Result<std::vector<PreparedPrompt>> ModelService::prompts(const GenerationRequest& request) const {
   std::vector<PreparedPrompt> prompts;
   if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
-    PreparedPrompt& prompt = prompts.emplace_back();
-    prompt.text = TRY(render(*chat));
-    prompt.ids = TRY(facts_.tokenizer.encode(
-        prompt.text, {.add_special = AddSpecial::kNo, .parse_special = ParseSpecial::kYes}));
+    PreparedPrompt prepared = TRY(chat_prompt(*chat));
+    prompts.push_back(std::move(prepared));
   } else if (const auto* texts = std::get_if<TextPrompts>(&request.prompt)) {
     const AddSpecial special = request.adds_special_tokens ? AddSpecial::kYes : AddSpecial::kNo;
     std::vector<std::vector<TokenId>> all = TRY(ids_of_texts(*texts, special));
@@ -112,6 +125,7 @@ Result<std::vector<std::vector<TokenId>>> ModelService::input_ids(
   }
   for (std::vector<TokenId>& ids : inputs) {
     keep_last(request.truncate_prompt_tokens.value_or(ids.size()), ids);
+    if (facts_.truncates_prompts) keep_last(facts_.context_tokens, ids);
     if (ids.empty()) {
       return Error{ErrorCode::kInvalidArgument, "input is empty: it has no token at all"};
     }
@@ -147,9 +161,31 @@ Result<std::shared_ptr<const LogitConstraint>> ModelService::constraint(
   return compiler->compile(spec);
 }
 
+bool ModelService::truncates(const GenerationRequest& request) const {
+  return facts_.truncates_prompts || request.truncates_prompt;
+}
+
+std::optional<std::size_t> ModelService::max_tokens(const GenerationRequest& request,
+                                                    const PreparedPrompt& prompt) const {
+  const std::size_t num_prompt = std::min(prompt.ids.size(), facts_.context_tokens);
+  const std::size_t room = std::max<std::size_t>(facts_.context_tokens - num_prompt, 1);
+  if (request.max_tokens && !truncates(request)) return request.max_tokens;
+  const std::optional<std::size_t> wanted =
+      request.max_tokens ? request.max_tokens : facts_.max_tokens;
+  return wanted ? std::min(*wanted, room) : wanted;
+}
+
+std::string ModelService::fingerprint(std::string_view version) const {
+  std::uint64_t hash = facts_.context_tokens;
+  for (const std::string_view part : {version, std::string_view(name_)}) {
+    for (const char c : part) hash = mix64(hash + static_cast<std::uint8_t>(c) + 1);
+  }
+  return "fp_" + answer_number_text(hash).substr(0, 12);
+}
+
 void ModelService::cut(const GenerationRequest& request, std::vector<TokenId>& ids) const {
   std::size_t num_kept = request.truncate_prompt_tokens.value_or(ids.size());
-  if (facts_.truncates_prompts) {
+  if (truncates(request)) {
     // Room for what is asked for, but never for less than half of the context of prompt.
     const std::size_t wanted = request.max_tokens.value_or(1);
     const std::size_t room = std::min(wanted, facts_.context_tokens / 2);

@@ -19,6 +19,7 @@
 #include "serve/api/generation_request.h"
 #include "serve/api/text_request.h"
 #include "serve/output/answer_format.h"
+#include "serve/output/render_chat.h"
 #include "serve/output/text_hooks.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -42,6 +43,8 @@ struct ModelFacts {
   std::vector<TextHook> hooks = {};   // of every answer
   // The oldest tokens of a prompt that is too long go; else it is refused.
   bool truncates_prompts = false;
+  // "<|im_end|>" in a message is that token, as with apply_chat_template; else it is text.
+  bool parses_special_in_messages = false;
   // Shared with whoever loads further ones; null where the engine takes none.
   std::shared_ptr<AdapterStore> adapters = nullptr;
 };
@@ -72,7 +75,9 @@ class ModelService {
   // The prompt's text. A model without a template gets the messages' texts with an empty line
   // between them. kInvalidArgument when the template refuses the conversation.
   Result<std::string> render(const ChatPrompt& prompt) const;
-  Result<std::vector<TokenId>> chat_ids(const ChatPrompt& prompt) const;
+  // The same with its ids. Special tokens are the template's own, unless the operator lets messages
+  // have them too.
+  Result<PreparedPrompt> chat_prompt(const ChatPrompt& prompt) const;
   Result<std::vector<TokenId>> text_ids(std::string_view text, AddSpecial add_special) const;
 
   // Of that name; null for the model's own name, or none. kNotFound.
@@ -80,7 +85,13 @@ class ModelService {
   bool has_adapter(std::string_view name) const;
   // Compiled, or from the cache. Takes up to the compiler's time limit: on the host pool.
   Result<std::shared_ptr<const LogitConstraint>> constraint(const ConstraintSpec& spec) const;
-  // The ids of all inputs of a request for embeddings.
+  // How many tokens may follow the prompt: what was asked for, or the operator's default, which is
+  // no more than fits; as many as fit where prompts are truncated.
+  std::optional<std::size_t> max_tokens(const GenerationRequest& request,
+                                        const PreparedPrompt& prompt) const;
+  // "fp_" and a number that is the same for the same version, model and context.
+  std::string fingerprint(std::string_view version) const;
+  // The ids of all inputs of a request for embeddings, cut where the request or the operator says.
   Result<std::vector<std::vector<TokenId>>> input_ids(const EmbeddingRequest& request) const;
   // All prompts of a request, cut where the request or the operator says so.
   Result<std::vector<PreparedPrompt>> prompts(const GenerationRequest& request) const;
@@ -89,6 +100,8 @@ class ModelService {
   ModelService(std::string name, ModelFacts facts, ChatTemplate chat_template, std::int64_t when);
   Result<std::vector<std::vector<TokenId>>> ids_of_texts(const TextPrompts& texts,
                                                          AddSpecial add_special) const;
+  Result<RenderedChat> rendered(const ChatPrompt& prompt) const;
+  bool truncates(const GenerationRequest& request) const;
   void cut(const GenerationRequest& request, std::vector<TokenId>& ids) const;
 
   const std::string name_;

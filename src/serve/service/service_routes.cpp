@@ -83,7 +83,8 @@ namespace {
 Result<std::string> tokens_text(const TokenizeRequest& request, const ModelService& model) {
   std::vector<TokenId> ids;
   if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
-    ids = TRY(model.chat_ids(*chat));
+    PreparedPrompt prompt = TRY(model.chat_prompt(*chat));
+    ids = std::move(prompt.ids);
   } else {
     EncodeOptions options;
     options.add_special = request.adds_special_tokens ? AddSpecial::kYes : AddSpecial::kNo;
@@ -145,8 +146,8 @@ void Server::count_tokens(Call& call) {
     const GenerationRequest request = TRY(
         parse_generation(ApiDialect::kMessages, json, {.limits = options_.api, .sampling = {}}));
     const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
-    const std::vector<TokenId> ids = TRY(model->chat_ids(std::get<ChatPrompt>(request.prompt)));
-    return count_tokens_body(ids.size());
+    const PreparedPrompt prompt = TRY(model->chat_prompt(std::get<ChatPrompt>(request.prompt)));
+    return count_tokens_body(prompt.ids.size());
   };
   answer(call.reply, body());
 }
