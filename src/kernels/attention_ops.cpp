@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/device_ops.h"
 #include "kernels/op_checks.h"
 #include "kernels/ops.h"
 
@@ -50,6 +51,7 @@ std::span<const std::uint32_t> blocks_of(const AttentionBatch& batch, std::size_
 
 void kv_store(KernelContext& context, ConstTensorView keys, ConstTensorView values,
               const AttentionBatch& batch, const KvLayerView& cache) {
+  if (DeviceOps* device = context.device()) return device->kv_store(keys, values, batch, cache);
   check_cache(cache);
   const std::size_t num_tokens = keys.num_rows();
   check_f32_like(keys, {num_tokens, cache.num_kv_heads, cache.head_dim});
@@ -107,6 +109,7 @@ struct UnitCutter {
 
 void attention(KernelContext& context, ConstTensorView q, const AttentionBatch& batch,
                const KvLayerView& cache, const AttentionOptions& options, TensorView y) {
+  if (DeviceOps* device = context.device()) return device->attention(q, batch, cache, options, y);
   check_cache(cache);
   check_f32(q, 3);
   CHECK(q.shape[1] % cache.num_kv_heads == 0);

@@ -9,6 +9,7 @@
 namespace millrace {
 
 struct CpuKernels;
+class DeviceOps;
 
 // A small value, borrowed by everything that runs inside one step. Outside a step rank is 0 of 1.
 //
@@ -20,8 +21,12 @@ class KernelContext {
  public:
   // The kernels and the team must outlive the context.
   KernelContext(const CpuKernels& kernels, ThreadTeam& team) : kernels_(&kernels), team_(&team) {}
+  // Ops run on a device, which must outlive the context too; steps have one rank.
+  KernelContext(const CpuKernels& kernels, ThreadTeam& team, DeviceOps& device)
+      : kernels_(&kernels), team_(&team), device_(&device) {}
 
   const CpuKernels& kernels() const { return *kernels_; }
+  DeviceOps* device() const { return device_; }  // null: the CPU itself
   std::size_t rank() const { return rank_; }
   std::size_t num_ranks() const { return num_ranks_; }
   std::size_t num_threads() const { return team_->num_threads(); }
@@ -41,6 +46,7 @@ class KernelContext {
 
   const CpuKernels* kernels_;
   ThreadTeam* team_;
+  DeviceOps* device_ = nullptr;
   std::size_t rank_ = 0;
   std::size_t num_ranks_ = 1;
 };

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/device_ops.h"
 #include "kernels/op_checks.h"
 #include "kernels/ops.h"
 
@@ -147,6 +148,7 @@ void group_rows(const ExpertRouting& routing, std::size_t num_selected) {
 
 void route_experts(KernelContext& context, ConstTensorView logits, const RoutingOptions& options,
                    const ExpertRouting& routing) {
+  if (DeviceOps* device = context.device()) return device->route_experts(logits, options, routing);
   check_f32(logits, 2);
   const std::size_t num_experts = logits.shape[1];
   const std::size_t num_selected = options.num_selected;
@@ -167,6 +169,8 @@ void route_experts(KernelContext& context, ConstTensorView logits, const Routing
 
 void combine_experts(KernelContext& context, ConstTensorView x, const ExpertRouting& routing,
                      Accumulate accumulate, TensorView y) {
+  if (DeviceOps* device = context.device())
+    return device->combine_experts(x, routing, accumulate, y);
   check_f32(x, 2);
   check_f32_like(y, {y.num_rows(), x.shape[1]});
   if (y.num_rows() == 0) return context.barrier();

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/device_ops.h"
 #include "kernels/op_checks.h"
 #include "kernels/ops.h"
 #include "kernels/pack.h"
@@ -53,6 +54,7 @@ MatmulRange range_of(const HeadPart& x, const QuantizedRows* quantized, const He
 }  // namespace
 
 void copy_heads(KernelContext& context, const HeadPart& from, const HeadPart& to, Sync sync) {
+  if (DeviceOps* device = context.device()) return device->copy_heads(from, to);
   check_parts(from, to);
   CHECK(from.count == to.count);
   const std::size_t num_heads = from.heads.shape[1];
@@ -65,6 +67,7 @@ void copy_heads(KernelContext& context, const HeadPart& from, const HeadPart& to
 }
 
 void quantize_heads(KernelContext& context, const HeadPart& x, const QuantizedRows& q) {
+  if (context.device() != nullptr) return;  // Its products take x as it is.
   check_part(x);
   CHECK(x.count % kWeightGroup == 0);
   CHECK(q.num_cols == x.count);
@@ -82,6 +85,7 @@ void quantize_heads(KernelContext& context, const HeadPart& x, const QuantizedRo
 
 void head_matmul(KernelContext& context, const HeadPart& x, const QuantizedRows* quantized,
                  std::span<const PackedMatrix> weights, const HeadPart& y) {
+  if (DeviceOps* device = context.device()) return device->head_matmul(x, weights, y);
   check_parts(x, y);
   CHECK(weights.size() == x.heads.shape[1]);
   for (const PackedMatrix& weight : weights) {

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/device_ops.h"
 #include "kernels/op_checks.h"
 #include "kernels/pack.h"
 
@@ -65,6 +66,7 @@ void run_unit(const KernelContext& context, const ConstTensorView& x, const Lora
 
 void lora_down(KernelContext& context, ConstTensorView x, std::span<const LoraSegment> segments,
                std::size_t pair, TensorView inner, Sync sync) {
+  if (DeviceOps* device = context.device()) return device->lora_down(x, segments, pair, inner);
   check_f32(x, 2);
   check_f32(inner, 2);
   CHECK(inner.num_rows() == x.num_rows());
@@ -94,6 +96,7 @@ void lora_down(KernelContext& context, ConstTensorView x, std::span<const LoraSe
 
 void lora_up(KernelContext& context, ConstTensorView inner, std::span<const LoraSegment> segments,
              std::size_t pair, TensorView y, Sync sync) {
+  if (DeviceOps* device = context.device()) return device->lora_up(inner, segments, pair, y);
   check_f32(inner, 2);
   check_f32(y, 2);
   CHECK(inner.num_rows() == y.num_rows());

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/device_ops.h"
 #include "kernels/op_checks.h"
 #include "kernels/pack.h"
 
@@ -13,6 +14,7 @@ namespace millrace {
 
 void embed(KernelContext& context, const PackedMatrix& table, std::span<const std::uint32_t> ids,
            float scale, TensorView y) {
+  if (DeviceOps* device = context.device()) return device->embed(table, ids, scale, y);
   check_f32_like(y, {ids.size(), table.num_cols});
   const WorkRange range = context.share(ids.size(), 1);
   for (std::size_t t = range.begin; t < range.end; ++t) {
@@ -25,6 +27,7 @@ void embed(KernelContext& context, const PackedMatrix& table, std::span<const st
 
 void rms_norm(KernelContext& context, ConstTensorView x, ConstTensorView weight, float eps,
               TensorView y) {
+  if (DeviceOps* device = context.device()) return device->rms_norm(x, weight, eps, y);
   check_f32(x, 2);
   check_f32_like(y, x.shape);
   check_f32_like(weight, {x.shape[1]});
@@ -38,6 +41,7 @@ void rms_norm(KernelContext& context, ConstTensorView x, ConstTensorView weight,
 
 void layer_norm(KernelContext& context, ConstTensorView x, const LayerNormWeights& weights,
                 float eps, TensorView y) {
+  if (DeviceOps* device = context.device()) return device->layer_norm(x, weights, eps, y);
   check_f32(x, 2);
   check_f32_like(y, x.shape);
   const WorkRange range = context.share(x.num_rows(), 1);
@@ -48,6 +52,7 @@ void layer_norm(KernelContext& context, ConstTensorView x, const LayerNormWeight
 }
 
 void quantize_rows(KernelContext& context, ConstTensorView x, const QuantizedRows& q) {
+  if (context.device() != nullptr) return;  // Its products take x as it is.
   check_f32_like(x, {q.num_rows, q.num_cols});
   CHECK(q.num_cols % kWeightGroup == 0);
   const std::size_t num_groups = q.num_cols / kWeightGroup;
@@ -114,6 +119,7 @@ void matmul_rows(const KernelContext& context, const MatmulInput& input, const P
 
 void matmul(KernelContext& context, const MatmulInput& input, const PackedMatrix& weight,
             const MatmulOptions& options, TensorView y) {
+  if (DeviceOps* device = context.device()) return device->matmul(input.x, weight, options, y);
   check_matmul(input, weight, y);
   matmul_rows(context, input, weight, options, {0, input.x.num_rows()}, y);
   if (options.sync == Sync::kBarrier) context.barrier();
@@ -122,6 +128,8 @@ void matmul(KernelContext& context, const MatmulInput& input, const PackedMatrix
 void expert_matmul(KernelContext& context, const MatmulInput& input,
                    std::span<const PackedMatrix> experts, const ExpertRouting& routing,
                    const ExpertMatmulOptions& options, TensorView y) {
+  if (DeviceOps* device = context.device())
+    return device->expert_matmul(input.x, experts, routing, options, y);
   CHECK(routing.expert_begin.size() == experts.size() + 1);
   CHECK(!experts.empty());
   CHECK(routing.expert_begin.back() == input.x.num_rows());
@@ -140,6 +148,8 @@ void expert_matmul(KernelContext& context, const MatmulInput& input,
 void rope_angles(KernelContext& context, std::span<const std::uint32_t> positions,
                  std::span<const double> inverse_frequencies, double attention_factor,
                  TensorView cos, TensorView sin) {
+  if (DeviceOps* device = context.device())
+    return device->rope_angles(positions, inverse_frequencies, attention_factor, cos, sin);
   check_f32_like(cos, {positions.size(), inverse_frequencies.size()});
   check_f32_like(sin, cos.shape);
   const WorkRange range = context.share(positions.size(), 1);
@@ -155,6 +165,7 @@ void rope_angles(KernelContext& context, std::span<const std::uint32_t> position
 
 void rope(KernelContext& context, TensorView x, ConstTensorView cos, ConstTensorView sin,
           RopePairs pairs, Sync sync) {
+  if (DeviceOps* device = context.device()) return device->rope(x, cos, sin, pairs);
   check_f32(x, 3);
   check_f32(cos, 2);
   check_f32_like(sin, cos.shape);
@@ -181,6 +192,8 @@ void rope(KernelContext& context, TensorView x, ConstTensorView cos, ConstTensor
 
 void gated_activation(KernelContext& context, Activation activation, ConstTensorView gate,
                       ConstTensorView up, TensorView y) {
+  if (DeviceOps* device = context.device())
+    return device->gated_activation(activation, gate, up, y);
   check_f32(gate, 2);
   check_f32_like(up, gate.shape);
   check_f32_like(y, gate.shape);
@@ -195,6 +208,8 @@ void gated_activation(KernelContext& context, Activation activation, ConstTensor
 
 void clamped_gated_activation(KernelContext& context, const ClampedGate& clamp,
                               ConstTensorView gate, ConstTensorView up, TensorView y) {
+  if (DeviceOps* device = context.device())
+    return device->clamped_gated_activation(clamp, gate, up, y);
   check_f32(gate, 2);
   check_f32_like(up, gate.shape);
   check_f32_like(y, gate.shape);
@@ -209,6 +224,7 @@ void clamped_gated_activation(KernelContext& context, const ClampedGate& clamp,
 }
 
 void add_gated(KernelContext& context, ConstTensorView x, ConstTensorView logits, TensorView y) {
+  if (DeviceOps* device = context.device()) return device->add_gated(x, logits, y);
   check_f32(x, 2);
   check_f32_like(y, x.shape);
   check_f32_like(logits, {x.num_rows(), 1});
@@ -224,6 +240,7 @@ void add_gated(KernelContext& context, ConstTensorView x, ConstTensorView logits
 }
 
 void activate(KernelContext& context, Activation activation, ConstTensorView x, TensorView y) {
+  if (DeviceOps* device = context.device()) return device->activate(activation, x, y);
   check_f32(x, 2);
   check_f32_like(y, x.shape);
   for_each_piece(context, y.num_rows(), y.shape[1],
@@ -235,6 +252,7 @@ void activate(KernelContext& context, Activation activation, ConstTensorView x, 
 }
 
 void add(KernelContext& context, ConstTensorView x, TensorView y) {
+  if (DeviceOps* device = context.device()) return device->add(x, y);
   check_f32(x, 2);
   check_f32_like(y, x.shape);
   for_each_piece(context, y.num_rows(), y.shape[1],
@@ -246,6 +264,7 @@ void add(KernelContext& context, ConstTensorView x, TensorView y) {
 }
 
 void scale(KernelContext& context, float factor, TensorView x) {
+  if (DeviceOps* device = context.device()) return device->scale(factor, x);
   check_f32(x, 2);
   for_each_piece(context, x.num_rows(), x.shape[1],
                  [&](std::size_t row, std::size_t column, std::size_t count) {
@@ -255,6 +274,7 @@ void scale(KernelContext& context, float factor, TensorView x) {
 }
 
 void softcap(KernelContext& context, float cap, TensorView x) {
+  if (DeviceOps* device = context.device()) return device->softcap(cap, x);
   check_f32(x, 2);
   CHECK(cap > 0);
   for_each_piece(context, x.num_rows(), x.shape[1],
@@ -266,6 +286,7 @@ void softcap(KernelContext& context, float cap, TensorView x) {
 
 void gather_rows(KernelContext& context, ConstTensorView x, std::span<const std::uint32_t> indices,
                  TensorView y) {
+  if (DeviceOps* device = context.device()) return device->gather_rows(x, indices, y);
   check_f32(x, 2);
   check_f32_like(y, {indices.size(), x.shape[1]});
   const WorkRange range = context.share(indices.size(), 1);

@@ -86,7 +86,7 @@ constexpr IntFormat int_format(WeightFormat format) {
   return ints;
 }
 
-inline std::size_t weight_element_bytes(WeightFormat format) {
+constexpr std::size_t weight_element_bytes(WeightFormat format) {
   if (format == WeightFormat::kE4m3G32) return 1;
   return format == WeightFormat::kF32 ? 4 : 2;
 }

@@ -284,4 +284,17 @@ void unpack_group_row(const PackedMatrix& matrix, const std::byte* panel, std::s
   }
 }
 
+void read_group_row(const PackedMatrix& matrix, std::size_t row, const GroupRow& out) {
+  const PanelLayout layout = panel_layout(matrix.format, matrix.num_cols);
+  const IntFormat ints = int_format(matrix.format);
+  const std::byte* panel = matrix.data + row / kPanelRows * layout.panel_bytes;
+  for (std::size_t g = 0; g < matrix.num_cols / ints.group_size; ++g) {
+    const Group group = get_group(panel, ints, place_of(layout, ints, g, row % kPanelRows));
+    std::copy_n(group.codes.begin(), ints.group_size,
+                out.codes.begin() + static_cast<std::ptrdiff_t>(g * ints.group_size));
+    out.scales[g] = group.scale;
+    if (ints.has_minimum) out.minima[g] = group.minimum;
+  }
+}
+
 }  // namespace millrace

@@ -42,7 +42,7 @@ inline constexpr std::size_t kWeightGroup = 32;  // Of activations, and of most 
 std::string_view weight_format_name(WeightFormat format);
 std::optional<WeightFormat> weight_format_from_name(std::string_view name);
 std::string weight_format_names();  // all of them, with commas
-inline bool needs_quantized_rows(WeightFormat format) {
+constexpr bool needs_quantized_rows(WeightFormat format) {
   return format >= WeightFormat::kInt8;
 }
 // What the depth must be a multiple of.
@@ -69,6 +69,8 @@ struct PackedMatrix {
   std::size_t num_rows = 0;  // N, outputs
   std::size_t num_cols = 0;  // P, depth; a multiple of weight_depth_multiple(format)
   std::byte* data = nullptr;
+  // On another device than the CPU the bytes lie in that device's layout (cuda/device_matrix.h).
+  Device device = Device::kCpu;
 };
 
 // Bytes of a packed [num_rows, num_cols]; kInvalidArgument naming both when the format cannot hold

@@ -73,7 +73,8 @@ Result<std::uint64_t> kv_bytes_per_token(const KvCacheSpec& spec) {
   return sum;
 }
 
-Result<KvCache> KvCache::create(const KvCacheSpec& spec, std::uint32_t num_blocks) {
+Result<KvCache> KvCache::create(const KvCacheSpec& spec, std::uint32_t num_blocks,
+                                DeviceMemory* memory) {
   const std::uint64_t block_bytes = TRY(kv_bytes_per_block(spec));
   TRY(check_number("number of blocks", num_blocks, UINT32_MAX));
   const std::optional<std::uint64_t> num_bytes = checked_mul(block_bytes, num_blocks);
@@ -81,7 +82,8 @@ Result<KvCache> KvCache::create(const KvCacheSpec& spec, std::uint32_t num_block
     return Error{ErrorCode::kTooLarge, "KV cache: " + std::to_string(num_blocks) + " blocks of " +
                                            std::to_string(block_bytes) + " bytes exceed 64 bits"};
   }
-  Result<Buffer> buffer = Buffer::allocate(*num_bytes);
+  Result<Buffer> buffer =
+      memory == nullptr ? Buffer::allocate(*num_bytes) : Buffer::allocate(*num_bytes, *memory);
   if (!buffer.ok()) return with_context(std::move(buffer).error(), "KV cache");
 
   KvCache cache;

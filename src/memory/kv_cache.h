@@ -38,7 +38,9 @@ Result<std::uint64_t> kv_bytes_per_token(const KvCacheSpec& spec);
 // BlockPool's business. Bytes are zero, and not resident, until they are first written.
 class KvCache {
  public:
-  static Result<KvCache> create(const KvCacheSpec& spec, std::uint32_t num_blocks);
+  // In the CPU's memory, or in a device's, which outlives the cache.
+  static Result<KvCache> create(const KvCacheSpec& spec, std::uint32_t num_blocks,
+                                DeviceMemory* memory = nullptr);
 
   // Valid as long as this object lives, wherever it is moved.
   KvView view() const { return {layers_}; }

@@ -23,7 +23,8 @@ void norm_heads(KernelContext& context, const TensorView& rows, std::size_t num_
 }  // namespace
 
 Result<Decoder> Decoder::create(const ModelSpec& spec, const ModelWeights& weights,
-                                const DecoderLimits& limits, std::span<std::byte> workspace) {
+                                const DecoderLimits& limits, std::span<std::byte> workspace,
+                                Device device) {
   TRY(check_spec(spec));
   const std::uint64_t needed = workspace_bytes(TRY(plan_workspace(spec, limits)));
   if (workspace.size() < needed) {
@@ -33,7 +34,7 @@ Result<Decoder> Decoder::create(const ModelSpec& spec, const ModelWeights& weigh
   }
   CHECK(weights.layers.size() == spec.layers.size());
   Decoder decoder(spec, weights, limits);
-  decoder.place(workspace);
+  decoder.place(workspace, device);
   return decoder;
 }
 

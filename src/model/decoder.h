@@ -41,8 +41,10 @@ std::uint64_t workspace_bytes(const std::vector<WorkspaceTerm>& terms);
 // the workspace (aligned to 64) are borrowed and must outlive it.
 class Decoder {
  public:
+  // Weights and workspace lie on that device, where it is used with contexts of that device alone.
   static Result<Decoder> create(const ModelSpec& spec, const ModelWeights& weights,
-                                const DecoderLimits& limits, std::span<std::byte> workspace);
+                                const DecoderLimits& limits, std::span<std::byte> workspace,
+                                Device device = Device::kCpu);
 
   const ModelSpec& spec() const { return *spec_; }
   const DecoderLimits& limits() const { return limits_; }
@@ -73,7 +75,7 @@ class Decoder {
   };
 
   Decoder(const ModelSpec& spec, const ModelWeights& weights, const DecoderLimits& limits);
-  void place(std::span<std::byte> workspace);
+  void place(std::span<std::byte> workspace, Device device);
 
   void run_embedding(KernelContext& context, const ForwardBatch& batch);
   void run_layer(KernelContext& context, const ForwardBatch& batch, const KvLayerView& cache,

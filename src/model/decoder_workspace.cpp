@@ -96,7 +96,7 @@ std::uint64_t quantized_bytes(const Widths& widths, const DecoderLimits& limits)
 // Hands out aligned parts of the workspace in the order of the plan.
 class Cursor {
  public:
-  explicit Cursor(std::span<std::byte> bytes) : bytes_(bytes) {}
+  Cursor(std::span<std::byte> bytes, Device device) : bytes_(bytes), device_(device) {}
 
   std::byte* take(std::uint64_t num_bytes) {
     CHECK(offset_ + num_bytes <= bytes_.size());
@@ -109,11 +109,14 @@ class Cursor {
     return reinterpret_cast<T*>(take(count * sizeof(T)));
   }
   TensorView rows(std::size_t num_rows, std::size_t width) {
-    return view_of(array<float>(std::uint64_t{num_rows} * width), {num_rows, width});
+    TensorView view = view_of(array<float>(std::uint64_t{num_rows} * width), {num_rows, width});
+    view.device = device_;
+    return view;
   }
 
  private:
   std::span<std::byte> bytes_;
+  Device device_;
   std::uint64_t offset_ = 0;
 };
 
@@ -180,12 +183,12 @@ std::uint64_t workspace_bytes(const std::vector<WorkspaceTerm>& terms) {
 }
 
 // Takes the parts in the order in which plan_workspace lists them.
-void Decoder::place(std::span<std::byte> workspace) {
+void Decoder::place(std::span<std::byte> workspace, Device device) {
   const Widths widths = widest(*spec_);
   const std::size_t tokens = limits_.tokens_max;
   const std::size_t grouped = tokens * widths.num_selected;
   const std::uint64_t feed_forward = feed_forward_elements(widths, tokens);
-  Cursor cursor(workspace);
+  Cursor cursor(workspace, device);
   workspace_.hidden = cursor.rows(tokens, spec_->hidden);
   workspace_.normed = cursor.rows(tokens, spec_->hidden);
   workspace_.branch = cursor.rows(needs_branch(*spec_) ? tokens : 0, spec_->hidden);

@@ -8,8 +8,7 @@
 
 namespace millrace {
 
-Result<Buffer> Buffer::allocate(std::uint64_t num_bytes, Device device) {
-  CHECK(device == Device::kCpu);
+Result<Buffer> Buffer::allocate(std::uint64_t num_bytes) {
   Buffer buffer;
   if (num_bytes == 0) return buffer;
   void* data =
@@ -25,20 +24,34 @@ Result<Buffer> Buffer::allocate(std::uint64_t num_bytes, Device device) {
   return buffer;
 }
 
+Result<Buffer> Buffer::allocate(std::uint64_t num_bytes, DeviceMemory& memory) {
+  Buffer buffer;
+  if (num_bytes == 0) return buffer;
+  buffer.data_ = TRY(memory.allocate(num_bytes));
+  buffer.num_bytes_ = num_bytes;
+  buffer.memory_ = &memory;
+  return buffer;
+}
+
 Buffer::Buffer(Buffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       num_bytes_(std::exchange(other.num_bytes_, 0)),
-      device_(other.device_) {}
+      memory_(std::exchange(other.memory_, nullptr)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(num_bytes_, other.num_bytes_);
-  std::swap(device_, other.device_);
+  std::swap(memory_, other.memory_);
   return *this;
 }
 
 Buffer::~Buffer() {
-  if (data_ != nullptr) ::munmap(data_, num_bytes_);
+  if (data_ == nullptr) return;
+  if (memory_ != nullptr) {
+    memory_->release(data_, num_bytes_);
+  } else {
+    ::munmap(data_, num_bytes_);
+  }
 }
 
 }  // namespace millrace

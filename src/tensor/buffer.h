@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "tensor/device_memory.h"
 #include "tensor/view.h"
 
 namespace millrace {
@@ -17,7 +18,9 @@ class Buffer {
  public:
   Buffer() = default;
   // kResourceExhausted when the system refuses.
-  static Result<Buffer> allocate(std::uint64_t num_bytes, Device device = Device::kCpu);
+  static Result<Buffer> allocate(std::uint64_t num_bytes);
+  // On that device, which outlives the buffer. Its bytes are for ops, not for the CPU to look at.
+  static Result<Buffer> allocate(std::uint64_t num_bytes, DeviceMemory& memory);
 
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -28,12 +31,12 @@ class Buffer {
   std::span<std::byte> bytes() & { return {data_, num_bytes_}; }
   std::span<const std::byte> bytes() const& { return {data_, num_bytes_}; }
   std::span<const std::byte> bytes() const&& = delete;  // They would be gone at the semicolon.
-  Device device() const { return device_; }
+  Device device() const { return memory_ == nullptr ? Device::kCpu : memory_->device(); }
 
  private:
   std::byte* data_ = nullptr;
   std::size_t num_bytes_ = 0;
-  Device device_ = Device::kCpu;
+  DeviceMemory* memory_ = nullptr;  // null: the operating system's
 };
 
 }  // namespace millrace
