@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "kernel_case.h"
-#include "roofs.h"
+#include "measure/kernel_rows.h"
 
 namespace millrace::bench {
 namespace {
@@ -22,33 +22,19 @@ namespace {
 using kernel_cases::CaseRow;
 using kernel_cases::Cost;
 using kernel_cases::KernelCase;
-using kernel_cases::Roof;
 
-const Roofs& roofs_for(const CpuKernels& kernels, std::size_t num_threads) {
-  static std::map<std::pair<std::string_view, std::size_t>, Roofs> known;
+const Ceilings& ceilings_for(const CpuKernels& kernels, std::size_t num_threads) {
+  static std::map<std::pair<std::string_view, std::size_t>, Ceilings> known;
   const auto key = std::pair(kernels.isa, num_threads);
   if (!known.contains(key)) {
     ThreadTeam team(num_threads);
-    const Roofs roofs = measure_roofs(kernels.isa, team);
+    const Ceilings ceilings = measure_ceilings(kernels.isa, team);
     std::fprintf(stderr, "roofs %s, %zu threads: read %.1f GB/s, fma %.0f G/s, int8 %.0f G/s\n",
-                 std::string(kernels.isa).c_str(), num_threads, roofs.read_bytes * 1e-9,
-                 roofs.fma_operations * 1e-9, roofs.int8_operations * 1e-9);
-    known[key] = roofs;
+                 std::string(kernels.isa).c_str(), num_threads, ceilings.read_bytes * 1e-9,
+                 ceilings.fma_operations * 1e-9, ceilings.int8_operations * 1e-9);
+    known[key] = ceilings;
   }
   return known[key];
-}
-
-// Seconds that a call takes at least on this machine.
-double seconds_at_roof(const Cost& cost, const Roofs& roofs) {
-  switch (cost.roof) {
-    case Roof::kBandwidth:
-      return cost.bytes / roofs.read_bytes;
-    case Roof::kFma:
-      return cost.operations / roofs.fma_operations;
-    case Roof::kInt8:
-      return cost.operations / roofs.int8_operations;
-  }
-  return 0;
 }
 
 void run_case(benchmark::State& state, const CpuKernels& kernels, std::size_t num_threads,
@@ -75,7 +61,7 @@ void run_case(benchmark::State& state, const CpuKernels& kernels, std::size_t nu
   std::sort(times.begin(), times.end());
   const double median = times[times.size() / 2];
   const Cost cost = kernel_case->cost();
-  const double at_roof = seconds_at_roof(cost, roofs_for(kernels, num_threads));
+  const double at_roof = seconds_at_ceiling(cost, ceilings_for(kernels, num_threads));
   state.counters["GB/s"] = cost.bytes / median * 1e-9;
   state.counters["Gop/s"] = cost.operations / median * 1e-9;
   state.counters["roof"] = at_roof / median;

@@ -24,18 +24,6 @@ std::string dump(const OrderedJson& json) {
   return json.dump(kIndent, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
-Result<ExportReport> export_with_bar(const ExportModel& model, const ExportCompanions& companions,
-                                     const std::string& destination, const ExportOptions& options) {
-  catch_interrupts();
-  ProgressBar bar("writing");
-  return export_model(model, companions, destination, options,
-                      [&bar](std::uint64_t done, std::uint64_t total) -> Status {
-                        bar.update(done, total);
-                        if (!interrupt_flag().load()) return Ok{};
-                        return Error{ErrorCode::kCancelled, "interrupted; nothing was written"};
-                      });
-}
-
 }  // namespace
 
 void add_output_options(CLI::App& command, OutputOptions& options) {
@@ -84,6 +72,18 @@ Result<ExportCompanions> tokenizer_companions(const TokenizerSpec& tokenizer, co
     return Ok{};
   };
   return companions;
+}
+
+Result<ExportReport> export_with_bar(const ExportModel& model, const ExportCompanions& companions,
+                                     const std::string& destination, const ExportOptions& options) {
+  catch_interrupts();
+  ProgressBar bar("writing");
+  return export_model(model, companions, destination, options,
+                      [&bar](std::uint64_t done, std::uint64_t total) -> Status {
+                        bar.update(done, total);
+                        if (!interrupt_flag().load()) return Ok{};
+                        return Error{ErrorCode::kCancelled, "interrupted; nothing was written"};
+                      });
 }
 
 Status write_checkpoint(const ExportModel& model, const ExportCompanions& companions,

@@ -31,7 +31,11 @@ Result<ExportCompanions> tokenizer_companions(const TokenizerSpec& tokenizer, co
                                               ExportLayout layout,
                                               std::vector<std::string>& warnings);
 
-// Writes with a progress bar; Ctrl-C ends it and leaves nothing behind. Then prints the warnings,
+// Writes with a progress bar; Ctrl-C ends it and leaves nothing behind.
+Result<ExportReport> export_with_bar(const ExportModel& model, const ExportCompanions& companions,
+                                     const std::string& destination, const ExportOptions& options);
+
+// The same. Then prints the warnings,
 // which companions may have added to meanwhile, and one line about what was written.
 Status write_checkpoint(const ExportModel& model, const ExportCompanions& companions,
                         const std::string& destination, const ExportOptions& options,

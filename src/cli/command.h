@@ -25,6 +25,9 @@ void add_convert_command(CLI::App& app, Action& action);
 void add_make_model_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 // Join `bench`.
+void add_bench_step_commands(CLI::App& bench, Action& action);
+void add_bench_kernels_command(CLI::App& bench, Action& action);
+void add_bench_ceilings_command(CLI::App& bench, Action& action);
 void add_bench_cost_model_command(CLI::App& bench, Action& action);
 void add_bench_memory_command(CLI::App& bench, Action& action);
 void add_bench_prefix_command(CLI::App& bench, Action& action);

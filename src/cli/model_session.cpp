@@ -105,16 +105,33 @@ Result<std::uint64_t> ModelSession::num_bytes(const Checkpoint& checkpoint,
   return plan.memory.total_bytes;
 }
 
+Result<std::unique_ptr<ModelSession>> ModelSession::make(ModelSpec& spec,
+                                                         std::uint64_t weight_bytes,
+                                                         MachineChoice machine,
+                                                         const ModelOptions& options,
+                                                         const SessionDemand& demand) {
+  if (!options.threads) machine.num_threads = worthwhile_threads(machine.num_threads, weight_bytes);
+  std::unique_ptr<ModelSession> session(new ModelSession(std::move(machine)));
+  TRY(session->size_cache(spec, weight_bytes, options, demand));
+  return session;
+}
+
+Status ModelSession::finish(const SessionDemand& demand) {
+  const ModelSpec& loaded = spec();
+  cache_ =
+      TRY(KvCache::create(kv_cache_spec(loaded, machine_.kv_dtype, kBlockTokens), num_blocks_));
+  workspace_ = TRY(Buffer::allocate(workspace_bytes(TRY(plan_workspace(loaded, demand.limits)))));
+  decoder_ = TRY(Decoder::create(loaded, model_->weights(), demand.limits, workspace_.bytes()));
+  return Ok{};
+}
+
 Result<std::unique_ptr<ModelSession>> ModelSession::open(const Checkpoint& checkpoint,
                                                          const ModelOptions& options,
                                                          const SessionDemand& demand) {
   MachineChoice machine = TRY(choose_machine(options));
   ModelSpec spec = TRY(read_spec(checkpoint));
   const WeightPlan plan = TRY(WeightPlan::create(checkpoint, spec, machine.load.weights));
-  if (!options.threads)
-    machine.num_threads = worthwhile_threads(machine.num_threads, plan.num_bytes());
-  std::unique_ptr<ModelSession> session(new ModelSession(std::move(machine)));
-  TRY(session->size_cache(spec, plan.num_bytes(), options, demand));
+  auto session = TRY(make(spec, plan.num_bytes(), std::move(machine), options, demand));
   session->config_hash_ =
       hash_of(checkpoint.config().dump(-1, ' ', false, Json::error_handler_t::replace));
   {
@@ -123,13 +140,24 @@ Result<std::unique_ptr<ModelSession>> ModelSession::open(const Checkpoint& check
         checkpoint, std::move(spec), session->machine_.load, session->context_,
         [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); }));
   }
-  const ModelSpec& loaded = session->spec();
-  session->cache_ = TRY(KvCache::create(
-      kv_cache_spec(loaded, session->machine_.kv_dtype, kBlockTokens), session->num_blocks_));
-  session->workspace_ =
-      TRY(Buffer::allocate(workspace_bytes(TRY(plan_workspace(loaded, demand.limits)))));
-  session->decoder_ = TRY(Decoder::create(loaded, session->model_->weights(), demand.limits,
-                                          session->workspace_.bytes()));
+  TRY(session->finish(demand));
+  return session;
+}
+
+Result<std::unique_ptr<ModelSession>> ModelSession::open_random(ModelSpec spec,
+                                                                const ModelOptions& options,
+                                                                const SessionDemand& demand) {
+  constexpr std::uint64_t kSeed = 0;
+  MachineChoice machine = TRY(choose_machine(options));
+  const WeightPlan plan = TRY(WeightPlan::create_random(spec, machine.load.weights));
+  auto session = TRY(make(spec, plan.num_bytes(), std::move(machine), options, demand));
+  {
+    ProgressBar bar("making weights");
+    session->model_ = TRY(LoadedModel::load_random(
+        std::move(spec), session->machine_.load.weights, kSeed, session->context_,
+        [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); }));
+  }
+  TRY(session->finish(demand));
   return session;
 }
 

@@ -43,6 +43,11 @@ class ModelSession {
                                                     const ModelOptions& options,
                                                     const SessionDemand& demand);
 
+  // The same with random weights of a shape, in --weight-format or else f32.
+  static Result<std::unique_ptr<ModelSession>> open_random(ModelSpec spec,
+                                                           const ModelOptions& options,
+                                                           const SessionDemand& demand);
+
   // What open() would come to hold, in bytes; loads nothing.
   static Result<std::uint64_t> num_bytes(const Checkpoint& checkpoint, const ModelOptions& options,
                                          const SessionDemand& demand);
@@ -52,6 +57,7 @@ class ModelSession {
   Decoder& decoder() { return *decoder_; }
   KernelContext& context() { return context_; }
   const KvCache& cache() const { return *cache_; }
+  ThreadTeam& team() { return team_; }
   std::size_t context_tokens() const { return context_tokens_; }
   std::size_t longest_context() const { return longest_context_; }  // that --context may ask for
   const MachineChoice& machine() const { return machine_; }
@@ -62,6 +68,11 @@ class ModelSession {
  private:
   explicit ModelSession(MachineChoice machine);
   // Also configures the spec for the context that is wanted.
+  static Result<std::unique_ptr<ModelSession>> make(ModelSpec& spec, std::uint64_t weight_bytes,
+                                                    MachineChoice machine,
+                                                    const ModelOptions& options,
+                                                    const SessionDemand& demand);
+  Status finish(const SessionDemand& demand);  // cache, workspace and decoder of model_
   Status size_cache(ModelSpec& spec, std::uint64_t weight_bytes, const ModelOptions& options,
                     const SessionDemand& demand);
 

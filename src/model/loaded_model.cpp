@@ -35,6 +35,29 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(
   return model;
 }
 
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load_random(
+    ModelSpec spec, const WeightOptions& options, std::uint64_t seed, KernelContext& context,
+    FunctionRef<void(std::uint64_t, std::uint64_t)> progress) {
+  TRY(check_spec(spec));
+  const WeightPlan plan = TRY(WeightPlan::create_random(spec, options));
+  WeightStore store =
+      TRY(WeightStore::open({.key = "", .num_bytes = plan.num_bytes(), .folder = ""},
+                            [&](std::span<std::byte> bytes) -> Status {
+                              plan.fill_random(context, bytes, seed, progress);
+                              return Ok{};
+                            }));
+  ModelWeights weights = plan.bind(store.bytes());
+  LoadReport report;
+  report.weight_key = "random";
+  report.weight_bytes = plan.num_bytes();
+  report.num_kept = plan.num_kept();
+  report.was_built_here = true;
+  std::unique_ptr<LoadedModel> model(new LoadedModel(std::move(spec), std::move(store)));
+  model->weights_ = std::move(weights);
+  model->report_ = std::move(report);
+  return model;
+}
+
 KvCacheSpec kv_cache_spec(const ModelSpec& spec, DType dtype, std::uint32_t block_tokens) {
   KvCacheSpec cache;
   cache.block_tokens = block_tokens;

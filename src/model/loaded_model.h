@@ -43,6 +43,11 @@ class LoadedModel {
       const Checkpoint& checkpoint, ModelSpec spec, const LoadOptions& options,
       KernelContext& context, FunctionRef<void(std::uint64_t, std::uint64_t)> progress);
 
+  // Random weights in the formats that the options ask for; never shared.
+  static Result<std::unique_ptr<LoadedModel>> load_random(
+      ModelSpec spec, const WeightOptions& options, std::uint64_t seed, KernelContext& context,
+      FunctionRef<void(std::uint64_t, std::uint64_t)> progress);
+
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;
 

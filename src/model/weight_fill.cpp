@@ -275,6 +275,7 @@ const float** vector_place(ModelWeights& weights, const TensorKey& key) {
 Status WeightPlan::fill(KernelContext& context, std::span<std::byte> bytes,
                         FunctionRef<void(std::uint64_t, std::uint64_t)> progress) const {
   CHECK(bytes.size() >= num_bytes_);
+  CHECK(tensors_.has_value());
   run_step(context, [&](KernelContext& rank) {
     Scratch scratch(slots_);
     for (const WeightSlot& slot : slots_) {
@@ -285,11 +286,11 @@ Status WeightPlan::fill(KernelContext& context, std::span<std::byte> bytes,
       }
       rank.barrier();  // All have read the source before its pages go.
       if (rank.rank() != 0) continue;
-      tensors_.source().release_pages(slot.stored.bytes);
+      tensors_->source().release_pages(slot.stored.bytes);
       progress(slot.offset + slot.num_bytes, num_bytes_);
     }
   });
-  return tensors_.source().check_intact();
+  return tensors_->source().check_intact();
 }
 
 ModelWeights WeightPlan::bind(std::span<const std::byte> bytes) const {

@@ -38,6 +38,13 @@ class KeyHash {
   std::uint64_t high_ = 0x2545F4914F6CDD1Du;
 };
 
+StoredTensor sourceless(std::size_t num_rows, std::size_t num_cols) {
+  StoredTensor stored;
+  stored.num_rows = num_rows;
+  stored.num_cols = num_cols;
+  return stored;
+}
+
 }  // namespace
 
 WeightFormat nearest_format(DType dtype) {
@@ -62,7 +69,14 @@ WeightFormat nearest_format(const StoredTensor& stored) {
 
 Result<WeightPlan> WeightPlan::create(const Checkpoint& checkpoint, const ModelSpec& spec,
                                       const WeightOptions& options) {
-  WeightPlan plan(checkpoint, spec);
+  WeightPlan plan(spec);
+  plan.tensors_.emplace(checkpoint, spec);
+  TRY(plan.add_all(options));
+  return plan;
+}
+
+Result<WeightPlan> WeightPlan::create_random(const ModelSpec& spec, const WeightOptions& options) {
+  WeightPlan plan(spec);
   TRY(plan.add_all(options));
   return plan;
 }
@@ -123,7 +137,8 @@ Status WeightPlan::add_matrix(const RequiredTensor& tensor, std::optional<Weight
   const std::size_t num_cols = tensor.shape[1];
   WeightSlot slot;
   slot.key = tensor.key;
-  slot.stored = TRY(tensors_.matrix(tensor.key, num_rows, num_cols));
+  slot.stored = tensors_ ? TRY(tensors_->matrix(tensor.key, num_rows, num_cols))
+                         : sourceless(num_rows, num_cols);
   slot.is_matrix = true;
   slot.format = format.value_or(nearest_format(slot.stored));
   if (num_cols % weight_depth_multiple(slot.format) != 0) {
@@ -138,7 +153,8 @@ Status WeightPlan::add_matrix(const RequiredTensor& tensor, std::optional<Weight
 Status WeightPlan::add_vector(const RequiredTensor& tensor) {
   WeightSlot slot;
   slot.key = tensor.key;
-  slot.stored = TRY(tensors_.vector(tensor.key, tensor.shape[0]));
+  slot.stored = tensors_ ? TRY(tensors_->vector(tensor.key, tensor.shape[0]))
+                         : sourceless(tensor.shape[0], 1);
   slot.addend = tensor.addend;
   slot.num_bytes = tensor.shape[0] * sizeof(float);
   place(std::move(slot));
@@ -152,9 +168,10 @@ void WeightPlan::place(WeightSlot slot) {
 }
 
 std::string WeightPlan::store_key() const {
+  CHECK(tensors_.has_value());
   KeyHash hash;
   hash.add(kWeightLayoutVersion);
-  for (const SourceFile& file : tensors_.source().files()) {
+  for (const SourceFile& file : tensors_->source().files()) {
     hash.add(file.path);
     hash.add(file.identity.device);
     hash.add(file.identity.inode);

@@ -52,12 +52,16 @@ class WeightPlan {
   // Finds every tensor that the spec needs and checks type and shape; reads no weights.
   static Result<WeightPlan> create(const Checkpoint& checkpoint, const ModelSpec& spec,
                                    const WeightOptions& options);
+  // Without a checkpoint, for fill_random(): matrices in the format that is asked for, f32 where
+  // none is or where it does not fit.
+  static Result<WeightPlan> create_random(const ModelSpec& spec, const WeightOptions& options);
 
   std::span<const WeightSlot> slots() const { return slots_; }
   std::uint64_t num_bytes() const { return num_bytes_; }
   std::size_t num_kept() const { return num_kept_; }
   // Names these weights in this packing among all others: 32 hex digits over the files' identities,
   // the formats and the version of the layout.
+  // Of a plan of create().
   std::string store_key() const;
 
   // Packs all weights into `bytes` (num_bytes() zeros, aligned to 64) on the whole team, letting
@@ -66,12 +70,15 @@ class WeightPlan {
   Status fill(KernelContext& context, std::span<std::byte> bytes,
               FunctionRef<void(std::uint64_t, std::uint64_t)> progress) const;
 
+  // The same with random_weights.h's numbers. Of a plan of create_random().
+  void fill_random(KernelContext& context, std::span<std::byte> bytes, std::uint64_t seed,
+                   FunctionRef<void(std::uint64_t, std::uint64_t)> progress) const;
+
   // Views of weights that fill() has packed at `bytes`.
   ModelWeights bind(std::span<const std::byte> bytes) const;
 
  private:
-  WeightPlan(const Checkpoint& checkpoint, const ModelSpec& spec)
-      : spec_(&spec), tensors_(checkpoint, spec) {}
+  explicit WeightPlan(const ModelSpec& spec) : spec_(&spec) {}
 
   Status add_all(const WeightOptions& options);
   std::optional<WeightFormat> wanted_format(const TensorKey& key,
@@ -81,7 +88,7 @@ class WeightPlan {
   void place(WeightSlot slot);
 
   const ModelSpec* spec_;
-  CheckpointTensors tensors_;
+  std::optional<CheckpointTensors> tensors_;  // absent: random
   std::vector<WeightSlot> slots_;
   std::uint64_t num_bytes_ = 0;
   std::size_t num_kept_ = 0;
