@@ -279,6 +279,70 @@ TEST(MaskTest, SpecialTokensComeOnlyWhereTheyAreNamed) {
   EXPECT_TRUE(state->allows('x' + 1));
 }
 
+// Whatever is drawn, a text ends within its tokens where a text of so few tokens is there at all.
+TEST(LimitTest, EveryTextEndsInTime) {
+  std::vector<std::string> texts = all_bytes();
+  for (const char* more :
+       {"name", "\":", "{\"", "\",\"", "[[", "]}", "aaaa", "\\u00", "{\"name\":"}) {
+    texts.emplace_back(more);
+  }
+  const auto vocabulary = vocabulary_of(texts);
+  GrammarCompiler compiler(vocabulary, kClock, small_options());
+  const std::vector<ConstraintSpec> specs = {
+      ConstraintSpec::json_object(),
+      ConstraintSpec::regex("a{0,3000}b{2}"),
+      ConstraintSpec::grammar("root ::= \"(\" root \")\" | \"x\"{3,9} root?"),
+      ConstraintSpec::json_schema(R"({"type":"object","properties":{"name":{"type":"string"},
+          "list":{"type":"array","items":{"$ref":"#"},"minItems":1}},"required":["name"]})"),
+      ConstraintSpec::json_schema(R"({"type":"array","minItems":2000,"items":{"type":"null"}})"),
+      ConstraintSpec::free_text({{.text = "<c>", .parts = {ConstraintSpec::json_object()}}})};
+  Random random(9);
+  for (const ConstraintSpec& spec : specs) {
+    const auto constraint = compiler.compile(spec);
+    ASSERT_TRUE(constraint.ok()) << constraint.error().message;
+    const std::size_t least = spec.text.find("2000") != std::string::npos ? 12'000 : 40;
+    for (const std::size_t limit : {least, least + 1, least + 60}) {
+      const std::unique_ptr<GrammarConstraint> state = start(*constraint.value());
+      state->limit_tokens(limit);
+      std::size_t num_tokens = 0;
+      for (;; ++num_tokens) {
+        ASSERT_LT(num_tokens, limit) << spec.text;
+        const std::vector<bool> mask = mask_of(*state, *vocabulary);
+        std::vector<TokenId> allowed;
+        for (TokenId token = 0; token < mask.size(); ++token) {
+          if (mask[token]) allowed.push_back(token);
+        }
+        ASSERT_FALSE(allowed.empty());
+        const TokenId token = allowed[random.below(allowed.size())];
+        if (token == kStop) break;
+        state->advance(token);
+        if (random.chance(0.1)) {
+          state->rollback(1);
+          state->advance(token);
+        }
+      }
+      EXPECT_TRUE(state->can_end());
+    }
+  }
+}
+
+// Where no answer is that short, the shortest is written; and one that may be cut off is.
+TEST(LimitTest, WhatCannotBeFinishedGoesTheShortestWay) {
+  const auto vocabulary = vocabulary_of({"a", "b", "c", "ab", "abc"});
+  GrammarCompiler compiler(vocabulary, kClock, small_options());
+  ConstraintSpec spec = ConstraintSpec::regex("(abc){3}c*");
+  const std::unique_ptr<GrammarConstraint> state = start(*MUST(compiler.compile(spec)));
+  state->limit_tokens(2);
+  std::vector<bool> mask = mask_of(*state, *vocabulary);
+  EXPECT_TRUE(mask[5]);
+  EXPECT_EQ(std::count(mask.begin(), mask.end(), true), 1);
+  spec.at_limit = AtTokenLimit::kCut;
+  const std::unique_ptr<GrammarConstraint> cut = start(*MUST(compiler.compile(spec)));
+  cut->limit_tokens(2);
+  mask = mask_of(*cut, *vocabulary);
+  EXPECT_EQ(std::count(mask.begin(), mask.end(), true), 3);
+}
+
 // Each state after random steps forward and back has the mask of one that went straight there.
 TEST(StateTest, RollbackAndForkLeaveWhatWouldHaveBeen) {
   const auto vocabulary = vocabulary_of(all_bytes());

@@ -25,6 +25,7 @@ void append_spec(std::string& key, const ConstraintSpec& spec) {
   append_number(key, spec.repeats_min);
   append_number(key, spec.repeats_max);
   append_number(key, static_cast<std::uint64_t>(spec.after_trigger));
+  append_number(key, static_cast<std::uint64_t>(spec.at_limit));
   append_number(key, spec.parts.size());
   for (const ConstraintSpec& part : spec.parts) append_spec(key, part);
   append_number(key, spec.triggers.size());
@@ -67,6 +68,12 @@ ConstraintSpec ConstraintSpec::json_object(JsonStyle style) {
 ConstraintSpec ConstraintSpec::json_schema(std::string schema, JsonStyle style) {
   ConstraintSpec spec = with_text(ConstraintKind::kJsonSchema, std::move(schema));
   spec.style = style;
+  return spec;
+}
+
+ConstraintSpec ConstraintSpec::schema_text(std::string schema, std::string without) {
+  ConstraintSpec spec = with_text(ConstraintKind::kSchemaText, std::move(schema));
+  spec.parts.push_back(literal(std::move(without)));
   return spec;
 }
 

@@ -12,6 +12,8 @@ namespace millrace {
 enum class ConstraintKind : std::uint8_t {
   kJsonObject,    // any JSON object
   kJsonSchema,    // `text` is a JSON Schema
+  kSchemaText,    // `text` is one that a string fulfils: the string itself, neither quoted nor
+                  // escaped; parts[0], a literal, is nowhere in it
   kRegex,         // `text` is a pattern of ECMAScript that the whole answer matches
   kGrammar,       // `text` is a grammar in llama.cpp's dialect; its rule `root` is the answer
   kLiteral,       // `text`, byte for byte
@@ -41,6 +43,12 @@ struct JsonStyle {
   bool operator==(const JsonStyle&) const = default;
 };
 
+// What becomes of an answer for which the tokens run out.
+enum class AtTokenLimit : std::uint8_t {
+  kFinish,  // it is led to its end in time: as the limit nears, only what can still be finished
+  kCut,     // it is cut off
+};
+
 struct ConstraintSpec {
   // A text that ends the free text, and what comes from there on: parts[0] begins with what
   // follows the trigger.
@@ -65,9 +73,11 @@ struct ConstraintSpec {
   std::uint32_t repeats_max = kNoMax;
   std::vector<Trigger> triggers;
   AfterTrigger after_trigger = AfterTrigger::kEnd;
+  AtTokenLimit at_limit = AtTokenLimit::kFinish;  // of the outermost one
 
   static ConstraintSpec json_object(JsonStyle style = {});
   static ConstraintSpec json_schema(std::string schema, JsonStyle style = {});
+  static ConstraintSpec schema_text(std::string schema, std::string without);
   static ConstraintSpec regex(std::string pattern);
   static ConstraintSpec grammar(std::string text);
   static ConstraintSpec literal(std::string text);

@@ -42,6 +42,7 @@ Result<std::shared_ptr<const LogitConstraint>> GrammarCompiler::compile(
   compiled->masks = masks_;
   compiled->machine = TRY(Machine::link(rules, root, grammar, *vocabulary_, budget));
   compiled->number = masks_->next_grammar();
+  compiled->at_limit = spec.at_limit;
   Entry entry{.key = std::move(key),
               .constraint = nullptr,
               .bytes = compiled->machine.memory_bytes() + spec.text.size()};

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "constrain/mask_walk.h"
 
 namespace millrace {
 namespace {
@@ -84,6 +85,7 @@ ConfigurationSet GrammarConstraint::read_token(Walker& walker, TokenId token) co
   for (const char byte : bytes) {
     set = walker.read(set, static_cast<std::uint8_t>(byte));
     if (set.is_empty()) break;
+    walker.keep_only(set);
   }
   return set;
 }
@@ -101,9 +103,13 @@ void GrammarConstraint::advance(TokenId token) {
     MaskCache::Scratch scratch(*grammar_->masks);
     Walker walker(grammar_->machine, frames_, *scratch);
     const ConfigurationSet set = read_token(walker, token);
-    CHECK(!set.is_empty());  // The mask that came before forbids such a token.
+    // The mask that came before forbids tokens that cannot be read. Of a grammar so ambiguous that
+    // ways to read it were dropped another one may be left with each: there the text ends.
+    CHECK(!set.is_empty() || walker.has_dropped());
     push_state(walker, set, *scratch);
+    if (set.is_empty()) states_.back().can_end = true;
   }
+  ++num_tokens_;
   if (states_.size() > kStatesKept) forget_old_states();
 }
 
@@ -119,6 +125,7 @@ bool GrammarConstraint::allows(TokenId token) const {
 void GrammarConstraint::rollback(std::size_t num_tokens) {
   CHECK(num_tokens <= kRollbackTokensMax);
   CHECK(num_tokens < states_.size());
+  num_tokens_ -= num_tokens;
   states_.resize(states_.size() - num_tokens);
   configurations_.resize(states_.back().configurations_end);
   frames_.resize(states_.back().frames_end);
@@ -207,23 +214,77 @@ std::uint32_t GrammarConstraint::frames_looked_at(std::uint32_t least_depth) con
   return num_frames;
 }
 
-void GrammarConstraint::fill_mask(std::span<std::uint32_t> allowed) const {
+// Tokens that the text needs below so many frames of the stack, and for turns of loops that the
+// key does not tell apart.
+std::uint32_t GrammarConstraint::rest_below(const Configuration& configuration,
+                                            std::uint32_t num_frames) const {
+  const Machine& machine = grammar_->machine;
+  const auto rest_of_turns = [&machine](std::uint32_t state, std::uint32_t turns_min) {
+    return machine.rest_tokens(state, turns_min) - machine.rest_tokens(state, 0);
+  };
+  std::uint32_t turns = rest_of_turns(configuration.state, configuration.turns_min);
+  std::uint32_t at = configuration.stack;
+  for (std::uint32_t i = 0; i < num_frames && at != 0; ++i, at = frames_[at].below) {
+    turns = saturated_sum(turns, rest_of_turns(frames_[at].state, frames_[at].turns_min));
+  }
+  return saturated_sum(turns, frames_[at].rest_tokens);
+}
+
+// The mask without a limit of tokens. Gives a bound of the tokens that the text needs behind any
+// that it allows: beside each mask lies that bound without what all ways of reading need below the
+// frames that are the mask's key.
+std::uint32_t GrammarConstraint::fill_mask(std::span<std::uint32_t> allowed) const {
   MaskCache& masks = *grammar_->masks;
   const MaskKey shape = key_of(0);
   std::uint32_t num_frames = masks.num_frames(shape);
-  if (masks.find(num_frames == 0 ? shape : key_of(num_frames), allowed)) return;
+  const auto most_below = [&] {
+    std::uint32_t most = 0;
+    for (const Configuration& one : current()) most = std::max(most, rest_below(one, num_frames));
+    return most;
+  };
+  const auto found = masks.find(num_frames == 0 ? shape : key_of(num_frames), allowed);
+  if (found) return saturated_sum(*found, most_below());
 
   MaskCache::Scratch scratch(masks);
   Walker walker(grammar_->machine, frames_, *scratch);
   const ConfigurationSet set = walker.load(current(), states_.back().can_end);
-  walker.mask(set, *grammar_->vocabulary, allowed);
+  const MaskFindings findings =
+      MaskWalk(walker, *scratch, *grammar_->vocabulary).run(set, kNoMax, allowed);
   const std::uint32_t num_needed = frames_looked_at(walker.least_depth());
-  if (num_needed > kKeyFramesMax) return;
+  if (num_needed > kKeyFramesMax) return findings.rest_max;
   if (num_needed > num_frames) {
     num_frames = num_needed;
     masks.set_num_frames(shape, num_frames);
   }
-  masks.keep(key_of(num_frames), allowed);
+  std::uint32_t least = kNoMax;
+  for (const Configuration& one : current()) {
+    std::uint32_t at = one.stack;
+    for (std::uint32_t i = 0; i < num_frames && at != 0; ++i) at = frames_[at].below;
+    least = std::min(least, frames_[at].rest_tokens);
+  }
+  masks.keep(key_of(num_frames), allowed, findings.rest_max - std::min(findings.rest_max, least));
+  return findings.rest_max;
+}
+
+// Behind this token come those that the text needs, and the stop token.
+void GrammarConstraint::steer(std::uint32_t rest_max, std::span<std::uint32_t> allowed) const {
+  constexpr std::size_t kThisAndStop = 2;
+  const std::size_t num_left = *num_tokens_max_ - std::min(*num_tokens_max_, num_tokens_);
+  if (saturated_sum(rest_max, kThisAndStop) <= num_left) return;
+  if (num_left < kThisAndStop && can_end()) {
+    std::fill(allowed.begin(), allowed.end(), 0);
+    return;
+  }
+  MaskCache::Scratch scratch(*grammar_->masks);
+  Walker walker(grammar_->machine, frames_, *scratch);
+  const ConfigurationSet set = walker.load(current(), states_.back().can_end);
+  MaskWalk walk(walker, *scratch, *grammar_->vocabulary);
+  const std::size_t rest_limit = num_left - std::min(num_left, kThisAndStop);
+  const MaskFindings findings = walk.run(set, static_cast<std::uint32_t>(rest_limit), allowed);
+  if (findings.rest_min <= rest_limit || can_end()) return;
+  // There is no way to an answer in so few tokens: the shortest one.
+  walker.drop_behind(set);
+  walk.run(set, findings.rest_min, allowed);
 }
 
 void GrammarConstraint::mask(std::span<std::uint32_t> allowed) const {
@@ -235,7 +296,9 @@ void GrammarConstraint::mask(std::span<std::uint32_t> allowed) const {
   if (current().empty()) {
     std::fill(words.begin(), words.end(), 0);
   } else {
-    fill_mask(words);
+    const std::uint32_t rest_max = fill_mask(words);
+    const bool finishes = grammar_->at_limit == AtTokenLimit::kFinish;
+    if (finishes && num_tokens_max_) steer(rest_max, words);
   }
   if (!can_end()) return;
   for (const TokenId stop : vocabulary.stop_ids()) {

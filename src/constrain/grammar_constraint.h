@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "constrain/constraint_spec.h"
 #include "constrain/machine.h"
 #include "constrain/mask_cache.h"
 #include "constrain/token_vocabulary.h"
@@ -21,10 +23,13 @@ struct CompiledGrammar {
   std::shared_ptr<MaskCache> masks;  // shared with the compiler
   Machine machine;
   std::uint64_t number = 0;  // in the cache of masks
+  AtTokenLimit at_limit = AtTokenLimit::kFinish;
 };
 
 // Stop tokens are allowed exactly where the text so far is an answer, and nothing else is once it
-// can only end. A stop token may be advanced over: the text has ended, and only stop tokens follow.
+// can only end. Where the number of tokens is limited, none is allowed from which the shortest way
+// to an answer and its stop token would be longer than what is left. A stop token may be advanced
+// over: the text has ended, and only stop tokens follow.
 class GrammarConstraint final : public LogitConstraint {
  public:
   // Tokens that can be taken back at once; drafts of speculation are shorter.
@@ -35,6 +40,7 @@ class GrammarConstraint final : public LogitConstraint {
   void mask(std::span<std::uint32_t> allowed) const override;
   void advance(TokenId token) override;
   void rollback(std::size_t num_tokens) override;
+  void limit_tokens(std::size_t num_tokens_max) override { num_tokens_max_ = num_tokens_max; }
   std::unique_ptr<LogitConstraint> fork() const override;
 
   // Whether the text so far is an answer.
@@ -61,13 +67,17 @@ class GrammarConstraint final : public LogitConstraint {
   void forget_old_states();
   MaskKey key_of(std::uint32_t num_frames) const;
   std::uint32_t frames_looked_at(std::uint32_t least_depth) const;
-  void fill_mask(std::span<std::uint32_t> allowed) const;
+  std::uint32_t rest_below(const Configuration& configuration, std::uint32_t num_frames) const;
+  std::uint32_t fill_mask(std::span<std::uint32_t> allowed) const;
+  void steer(std::uint32_t rest_max, std::span<std::uint32_t> allowed) const;
 
   // Shared because sequences and the compiler's cache use it side by side.
   std::shared_ptr<const CompiledGrammar> grammar_;
   std::vector<StackFrame> frames_;  // each behind the one below it
   std::vector<Configuration> configurations_;
   std::vector<State> states_;  // the last is now
+  std::size_t num_tokens_ = 0;
+  std::optional<std::size_t> num_tokens_max_;
 };
 
 }  // namespace millrace

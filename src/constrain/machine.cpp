@@ -2,9 +2,12 @@
 #include "constrain/machine.h"
 
 #include <algorithm>
+#include <functional>
+#include <queue>
 #include <utility>
 
 #include "base/check.h"
+#include "constrain/machine_text.h"
 
 namespace millrace {
 namespace {
@@ -31,10 +34,15 @@ class MachineLinker {
     TRY(find_nullable());
     TRY(refuse_left_recursion());
     Machine machine;
+    TRY(count_rests(machine));
     machine.start_ = offsets_[root];
     machine.start_turns_min_ = rules_[root].turns_min;
     machine.start_turns_max_ = rules_[root].turns_max;
     TRY(emit(machine));
+    for (Machine::State& state : machine.states_) {
+      state.text = text_kind(machine, state, vocabulary_);
+      TRY(budget_.count_work(1));
+    }
     return machine;
   }
 
@@ -45,10 +53,12 @@ class MachineLinker {
     RuleId owner = 0;
     bool accepts = false;
   };
-  // Of the things that make a state productive: all that one of them needs.
+  // Of the things that make a state productive: all that one of them needs, and how it is moved
+  // along by it.
   struct Need {
     std::uint32_t source = 0;
     std::uint8_t num_missing = 0;
+    RestMove move;
   };
 
   // State 0 is the dead one; the rules' follow in order. Bytes that no token is alone are left out.
@@ -120,51 +130,117 @@ class MachineLinker {
     return Machine::kDead;
   }
 
-  void need(std::uint32_t source, std::initializer_list<std::uint32_t> states) {
+  void need(std::uint32_t source, std::initializer_list<std::uint32_t> states, RestMove move) {
     const auto id = static_cast<std::uint32_t>(needs_.size());
-    needs_.push_back({source, static_cast<std::uint8_t>(states.size())});
+    needs_.push_back({source, static_cast<std::uint8_t>(states.size()), move});
     for (const std::uint32_t state : states) watchers_[state].push_back(id);
+  }
+
+  // Where a turn of the rule's loop begins; kDead where there is none.
+  std::uint32_t turn_of(RuleId rule) const {
+    for (const Automaton::Step& step : states_[offsets_[rule]].steps) {
+      if (step.kind == StepKind::kMore) return step.target;
+    }
+    return Machine::kDead;
   }
 
   void add_step_needs(std::uint32_t id) {
     const Source& state = states_[id];
+    const auto step_to = [](std::uint32_t target) {
+      return RestMove{.kind = RestMove::Kind::kStep, .target = target};
+    };
     for (const Automaton::Step& step : state.steps) {
-      if (step.kind == StepKind::kGoto) need(id, {step.target});
-      if (step.kind == StepKind::kCall) need(id, {step.target, offsets_[step.rule]});
+      if (step.kind == StepKind::kGoto) need(id, {step.target}, step_to(step.target));
+      if (step.kind == StepKind::kCall) {
+        need(id, {step.target, offsets_[step.rule]},
+             {.kind = RestMove::Kind::kCall,
+              .target = step.target,
+              .callee = offsets_[step.rule],
+              .num_turns = rules_[step.rule].turns_min,
+              .turn = turn_of(step.rule)});
+      }
       // The loop can be gone through again, so its turns can be made as many as it takes.
-      if (step.kind == StepKind::kCount) need(id, {done_target(state.owner)});
+      if (step.kind == StepKind::kCount) {
+        const std::uint32_t done = done_target(state.owner);
+        need(id, {done}, step_to(done));
+      }
       if (step.kind != StepKind::kDone) continue;
       if (rules_[state.owner].turns_min == 0) {
-        need(id, {step.target});
+        need(id, {step.target}, step_to(step.target));
         continue;
       }
       for (const Automaton::Step& more : state.steps) {
-        if (more.kind == StepKind::kMore) need(id, {step.target, more.target});
+        if (more.kind != StepKind::kMore) continue;
+        need(id, {step.target, more.target}, step_to(step.target));
       }
     }
   }
 
+  void add_byte_needs(std::uint32_t id) {
+    std::uint32_t last_target = Machine::kDead;
+    for (const Automaton::Range& range : states_[id].ranges) {
+      if (range.target == last_target) continue;
+      last_target = range.target;
+      need(id, {range.target},
+           {.kind = RestMove::Kind::kByte, .byte = range.first, .target = range.target});
+    }
+  }
+
+  // Bytes of the text that a move begins, when those of all that it needs are known.
+  std::uint32_t bytes_by(const RestMove& move) const {
+    const std::uint32_t behind = num_bytes_[move.target];
+    if (move.kind == RestMove::Kind::kByte) return saturated_sum(1, behind);
+    if (move.kind != RestMove::Kind::kCall) return behind;
+    const std::uint64_t turns =
+        move.num_turns == 0 ? 0 : std::uint64_t{move.num_turns} * num_bytes_[move.turn];
+    return saturated_sum(saturated_sum(num_bytes_[move.callee], turns), behind);
+  }
+
+  // The shortest texts of all states, the shortest first (Knuth 1977, "A generalization of
+  // Dijkstra's algorithm"): what has none is not productive.
   Status find_productive() {
     watchers_.resize(states_.size());
     is_productive_.assign(states_.size(), false);
-    std::vector<std::uint32_t> queue;
+    moves_.resize(states_.size());
+    num_bytes_.assign(states_.size(), kNoMax);
+    using Found = std::pair<std::uint32_t, std::uint32_t>;  // bytes, state
+    std::priority_queue<Found, std::vector<Found>, std::greater<>> queue;
     for (std::uint32_t id = 1; id < states_.size(); ++id) {
-      for (const Automaton::Range& range : states_[id].ranges) need(id, {range.target});
+      add_byte_needs(id);
       add_step_needs(id);
       TRY(budget_.count_work(1 + states_[id].ranges.size()));
       if (!states_[id].accepts) continue;
-      is_productive_[id] = true;
-      queue.push_back(id);
+      moves_[id].kind = RestMove::Kind::kEnd;
+      num_bytes_[id] = 0;
+      queue.emplace(0, id);
     }
     while (!queue.empty()) {
-      const std::uint32_t id = queue.back();
-      queue.pop_back();
+      const std::uint32_t id = queue.top().second;
+      queue.pop();
+      if (is_productive_[id]) continue;
+      is_productive_[id] = true;
+      order_.push_back(id);
+      TRY(budget_.count_work(1 + watchers_[id].size()));
       for (const std::uint32_t watcher : watchers_[id]) {
         Need& met = needs_[watcher];
         if (--met.num_missing != 0 || is_productive_[met.source]) continue;
-        is_productive_[met.source] = true;
-        queue.push_back(met.source);
+        const std::uint32_t bytes = bytes_by(met.move);
+        if (moves_[met.source].kind != RestMove::Kind::kNone && bytes >= num_bytes_[met.source]) {
+          continue;
+        }
+        moves_[met.source] = met.move;
+        num_bytes_[met.source] = bytes;
+        queue.emplace(bytes, met.source);
       }
+    }
+    return Ok{};
+  }
+
+  Status count_rests(Machine& machine) {
+    machine.rest_tokens_ = TRY(rest_tokens(moves_, order_, vocabulary_.trie(), budget_));
+    machine.turn_tokens_.assign(states_.size(), 0);
+    for (std::uint32_t id = 1; id < states_.size(); ++id) {
+      machine.turn_tokens_[id] = machine.rest_tokens_[turn_of(states_[id].owner)];
     }
     return Ok{};
   }
@@ -276,6 +352,7 @@ class MachineLinker {
         std::adjacent_find(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) {
           return a.last >= b.first;
         }) == ranges.end();
+    state.is_deterministic = is_in_order;
     if (ranges.size() > kRangesMax && is_in_order) {
       state.num_ranges = Machine::kHasRow;
       state.row = static_cast<std::uint32_t>(machine.rows_.size());
@@ -331,6 +408,9 @@ class MachineLinker {
   std::vector<Need> needs_;
   std::vector<std::vector<std::uint32_t>> watchers_;  // by state: needs_
   std::vector<bool> is_productive_;
+  std::vector<RestMove> moves_;           // by state: how its shortest text begins
+  std::vector<std::uint32_t> num_bytes_;  // by state: of its shortest text
+  std::vector<std::uint32_t> order_;      // productive states, shorter texts first
   std::vector<bool> nullable_;
   std::vector<std::uint32_t> stamps_;
   std::uint32_t stamp_ = 0;
@@ -345,7 +425,8 @@ Result<Machine> Machine::link(const std::vector<BuiltRule>& rules, RuleId root,
 
 std::uint64_t Machine::memory_bytes() const {
   return states_.size() * sizeof(State) + ranges_.size() * sizeof(Range) +
-         rows_.size() * sizeof(Row) + steps_.size() * sizeof(Step);
+         rows_.size() * sizeof(Row) + steps_.size() * sizeof(Step) +
+         (rest_tokens_.size() + turn_tokens_.size()) * sizeof(std::uint32_t);
 }
 
 }  // namespace millrace

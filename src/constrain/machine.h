@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "constrain/grammar.h"
+#include "constrain/machine_rest.h"
 #include "constrain/rule_builder.h"
 #include "constrain/token_vocabulary.h"
 
@@ -36,13 +37,21 @@ class Machine {
     std::uint32_t turns_min = 0;
     std::uint32_t turns_max = 0;
   };
+  // What plain characters (text_tokens.h) do to a state.
+  enum class TextKind : std::uint8_t {
+    kInert,    // none is read
+    kUniform,  // each is read, and all lead to the same state
+    kMixed,
+  };
   struct State {
     std::uint32_t row = 0;  // in rows(), when num_ranges is kHasRow
     std::uint32_t steps_begin = 0;
     std::uint16_t num_ranges = 0;
     std::uint16_t num_steps = 0;
     bool accepts = false;
-    bool is_plain = false;  // reads bytes and does nothing else
+    bool is_plain = false;          // reads bytes and does nothing else
+    bool is_deterministic = false;  // a byte has one target at most
+    TextKind text = TextKind::kMixed;
   };
   static constexpr std::uint16_t kHasRow = 0xFFFF;
 
@@ -62,6 +71,22 @@ class Machine {
   std::size_t num_states() const { return states_.size(); }
   std::uint64_t memory_bytes() const;
 
+  // Tokens from here to the end of the state's rule, whose loop still needs `turns_min` turns; as
+  // rest_tokens() has them.
+  std::uint32_t rest_tokens(std::uint32_t state, std::uint32_t turns_min) const {
+    const std::uint64_t turns = turns_min == 0 ? 0 : std::uint64_t{turns_min} * turn_tokens_[state];
+    return saturated_sum(rest_tokens_[state], turns);
+  }
+
+  // The target of a byte in a deterministic state.
+  std::uint32_t only_next(const State& state, std::uint8_t byte) const {
+    if (state.num_ranges == kHasRow) return rows_[state.row][byte];
+    for (std::uint32_t i = 0; i < state.num_ranges; ++i) {
+      const Range& range = ranges_[state.row + i];
+      if (byte >= range.first && byte <= range.last) return range.target;
+    }
+    return kDead;
+  }
   // The target of a byte; of states that are not deterministic `on_more` gets all but the first.
   template <class OnMore>
   std::uint32_t next(const State& state, std::uint8_t byte, OnMore on_more) const {
@@ -90,6 +115,8 @@ class Machine {
   std::vector<Range> ranges_;
   std::vector<Row> rows_;
   std::vector<Step> steps_;
+  std::vector<std::uint32_t> rest_tokens_;  // by state
+  std::vector<std::uint32_t> turn_tokens_;  // by state: of one turn of its rule's loop
 };
 
 }  // namespace millrace

@@ -37,25 +37,26 @@ std::uint32_t MaskCache::find_slot(const MaskKey& key) {
   return at;
 }
 
-bool MaskCache::find(const MaskKey& key, std::span<std::uint32_t> allowed) {
+std::optional<std::uint32_t> MaskCache::find(const MaskKey& key, std::span<std::uint32_t> allowed) {
   CHECK(allowed.size() == mask_words_);
   const std::lock_guard lock(mutex_);
   const std::uint32_t at = find_slot(key);
   (at == kNone ? counters_.num_misses : counters_.num_hits) += 1;
-  if (at == kNone) return false;
+  if (at == kNone) return std::nullopt;
   slots_[at].was_used = true;
   std::copy_n(words_.get() + std::size_t{at} * mask_words_, mask_words_, allowed.begin());
-  return true;
+  return slots_[at].beside;
 }
 
-void MaskCache::keep(const MaskKey& key, std::span<const std::uint32_t> allowed) {
+void MaskCache::keep(const MaskKey& key, std::span<const std::uint32_t> allowed,
+                     std::uint32_t beside) {
   CHECK(allowed.size() == mask_words_);
   const std::lock_guard lock(mutex_);
   if (find_slot(key) != kNone) return;  // Another thread was faster.
   const std::uint32_t at = free_slot();
   Slot& slot = slots_[at];
   std::uint32_t& bucket = bucket_of(key);
-  slot = {.key = key, .next = bucket, .was_used = true, .is_taken = true};
+  slot = {.key = key, .next = bucket, .beside = beside, .was_used = true, .is_taken = true};
   bucket = at;
   std::copy_n(allowed.begin(), mask_words_, words_.get() + std::size_t{at} * mask_words_);
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -31,10 +32,10 @@ class MaskCache {
 
   MaskCache(std::size_t mask_words, std::size_t token_bytes_max, std::uint64_t bytes);
 
-  // Copies the mask into `allowed`, if it is there.
-  bool find(const MaskKey& key, std::span<std::uint32_t> allowed);
-  // Keeps a mask, in place of one that was not asked for in a while.
-  void keep(const MaskKey& key, std::span<const std::uint32_t> allowed);
+  // Copies the mask into `allowed`, if it is there, and gives what was kept beside it.
+  std::optional<std::uint32_t> find(const MaskKey& key, std::span<std::uint32_t> allowed);
+  // Keeps a mask, in place of one that was not asked for in a while, and a number beside it.
+  void keep(const MaskKey& key, std::span<const std::uint32_t> allowed, std::uint32_t beside);
 
   // How many frames of each stack name a set of configurations that looks like this (`low` of a
   // key without frames). A guess: an unknown set has none.
@@ -70,7 +71,8 @@ class MaskCache {
   struct Slot {
     MaskKey key;
     std::uint32_t next = kNone;  // in its bucket
-    bool was_used = false;       // since the hand last passed
+    std::uint32_t beside = 0;
+    bool was_used = false;  // since the hand last passed
     bool is_taken = false;
   };
   struct Shape {

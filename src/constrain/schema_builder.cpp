@@ -34,6 +34,31 @@ Result<ExprId> SchemaBuilder::build() {
   return root;
 }
 
+Result<Automaton> SchemaBuilder::build_text() {
+  const SchemaConjunction::Choices none;
+  SchemaConjunction conjunction(document_, grammar_.budget(), none);
+  TRY(conjunction.add(document_.root()));
+  const SchemaFacts& facts = conjunction.facts();
+  if (conjunction.open_choice() != nullptr || facts.types != kTypeString) {
+    return unsupported("expected a schema of nothing but strings, without anyOf and oneOf");
+  }
+  if (conjunction.is_impossible()) return Automaton{.states = {Automaton::State{}}};
+  const Automaton text = TRY(text_automaton(facts));
+  if (!facts.values) return text;
+  const Automaton listed = TRY(listed_texts(facts));
+  return intersected(text, listed);
+}
+
+// The strings among the values that are listed.
+Result<Automaton> SchemaBuilder::listed_texts(const SchemaFacts& facts) {
+  std::vector<ExprId> texts;
+  for (const SchemaNode& value : *facts.values) {
+    if (value.is_string()) texts.push_back(grammar_.bytes(value.get_ref<const std::string&>()));
+  }
+  return grammar_.to_automaton(grammar_.alternatives(std::move(texts)),
+                               grammar_.budget().limits().pattern_states_max);
+}
+
 Result<ExprId> SchemaBuilder::value_of(Schemas schemas) {
   for (const SchemaNode* schema : schemas) {
     if (schema->is_boolean() && *schema == false) return grammar_.nothing();

@@ -23,6 +23,9 @@ class SchemaBuilder {
 
   // The rule of the whole schema, with all rules that it needs.
   Result<ExprId> build();
+  // The strings that the whole schema allows; kUnsupported where it allows anything else, or leaves
+  // a choice.
+  Result<Automaton> build_text();
 
  private:
   using Schemas = std::vector<const SchemaNode*>;  // sorted, each once
@@ -50,6 +53,7 @@ class SchemaBuilder {
 
   bool has_text_rules(const SchemaFacts& facts) const;
   Result<Automaton> text_automaton(const SchemaFacts& facts);
+  Result<Automaton> listed_texts(const SchemaFacts& facts);
   Result<ExprId> build_string(const SchemaFacts& facts);
 
   Result<ExprId> build_array(const SchemaFacts& facts);

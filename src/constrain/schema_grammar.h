@@ -13,4 +13,9 @@ namespace millrace {
 Result<ExprId> build_schema_grammar(Grammar& grammar, const std::string& schema,
                                     const JsonStyle& style);
 
+// The strings that fulfil the schema, as they are, but for those with `without` in them.
+// kUnsupported where something else than a string may.
+Result<ExprId> build_schema_text(Grammar& grammar, const std::string& schema,
+                                 const std::string& without);
+
 }  // namespace millrace

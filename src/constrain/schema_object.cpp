@@ -33,12 +33,7 @@ Result<Automaton> SchemaBuilder::name_automaton(const SchemaFacts& facts) {
     const Automaton text = TRY(text_automaton(found));
     names = TRY(intersected(names, text));
     if (!found.values) continue;
-    std::vector<ExprId> values;
-    for (const SchemaNode& value : *found.values) {
-      if (value.is_string()) values.push_back(grammar_.bytes(value.get_ref<const std::string&>()));
-    }
-    const Automaton listed = TRY(grammar_.to_automaton(
-        grammar_.alternatives(std::move(values)), grammar_.budget().limits().pattern_states_max));
+    const Automaton listed = TRY(listed_texts(found));
     names = TRY(intersected(names, listed));
   }
   return names;

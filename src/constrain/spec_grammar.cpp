@@ -34,6 +34,11 @@ class SpecBuilder {
         return build_object(spec);
       case ConstraintKind::kJsonSchema:
         return build_schema_grammar(grammar_, spec.text, spec.style);
+      case ConstraintKind::kSchemaText:
+        if (spec.parts.size() != 1 || spec.parts[0].text.empty()) {
+          return wrong("the text of a schema needs what ends it");
+        }
+        return build_schema_text(grammar_, spec.text, spec.parts[0].text);
       case ConstraintKind::kRegex: {
         Automaton automaton =
             TRY(regex_automaton(grammar_, spec.text, RegexMatch::kWhole, "pattern"));

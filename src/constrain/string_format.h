@@ -6,8 +6,9 @@
 
 namespace millrace {
 
-// A pattern for the whole text. Narrower than the standard where a pattern cannot follow it: times
-// without leap seconds and with capital T and Z, ASCII host names, addresses without comments.
+// A pattern for the whole text. Narrower than the standard where a pattern cannot follow it: leap
+// seconds in universal time only, ASCII host names of up to four labels, none of them punycode,
+// addresses without comments.
 // Nothing for a format that is not known.
 std::optional<std::string_view> format_pattern(std::string_view format);
 

@@ -1,4 +1,4 @@
-// Sorting tokens by their bytes, and the trie of them.
+// What each token adds to a text.
 #include "constrain/token_vocabulary.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace millrace {
 namespace {
 
-constexpr std::size_t kTokenBytesMax = 65535;  // a node's depth has 16 bits
+constexpr std::size_t kTokenBytesMax = 65535;  // a node of the trie counts its depth in 16 bits
 constexpr std::size_t kNumTokensMax = std::size_t{1} << 24;
 
 // 0xFF, then the id, seven bits a byte.
@@ -87,52 +87,19 @@ void TokenVocabulary::add_tokens(std::span<const VocabularyToken> tokens) {
   std::sort(specials_.begin(), specials_.end(),
             [](const Special& a, const Special& b) { return a.content < b.content; });
 
-  std::vector<TokenId> sorted;
+  std::vector<TokenTrie::Entry> entries;
   bytes_of_.resize(tokens.size());
   std::size_t offset = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     bytes_of_[i] = std::string_view(storage_).substr(offset, sizes[i]);
     offset += sizes[i];
     if (sizes[i] == 0) continue;
-    sorted.push_back(static_cast<TokenId>(i));
+    entries.push_back({bytes_of_[i], static_cast<TokenId>(i)});
     token_bytes_max_ = std::max(token_bytes_max_, sizes[i]);
     if (sizes[i] == 1) has_byte_[static_cast<std::uint8_t>(bytes_of_[i][0])] = true;
   }
-  std::sort(sorted.begin(), sorted.end(), [this](TokenId a, TokenId b) {
-    return bytes_of_[a] != bytes_of_[b] ? bytes_of_[a] < bytes_of_[b] : a < b;
-  });
-  build_trie(sorted);
-}
-
-// Tokens come in the order of their bytes, which is that of a walk through the trie: so each node
-// is finished when the first token that does not lie below it arrives.
-void TokenVocabulary::build_trie(std::span<const TokenId> sorted) {
-  std::vector<std::uint32_t> path = {0};
-  nodes_.push_back({});
-  const auto close_below = [&](std::size_t depth) {
-    while (path.size() > depth + 1) {
-      nodes_[path.back()].subtree_end = static_cast<std::uint32_t>(nodes_.size());
-      path.pop_back();
-    }
-  };
-  std::string_view previous;
-  for (const TokenId id : sorted) {
-    const std::string_view bytes = bytes_of_[id];
-    const auto [end, unused] =
-        std::mismatch(previous.begin(), previous.end(), bytes.begin(), bytes.end());
-    close_below(static_cast<std::size_t>(end - previous.begin()));
-    for (std::size_t depth = path.size(); depth <= bytes.size(); ++depth) {
-      path.push_back(static_cast<std::uint32_t>(nodes_.size()));
-      nodes_.push_back({.byte = static_cast<std::uint8_t>(bytes[depth - 1]),
-                        .depth = static_cast<std::uint16_t>(depth),
-                        .subtree_end = 0,
-                        .tokens_begin = static_cast<std::uint32_t>(tokens_.size())});
-    }
-    tokens_.push_back(id);
-    previous = bytes;
-  }
-  close_below(0);
-  nodes_[0].subtree_end = static_cast<std::uint32_t>(nodes_.size());
+  text_tokens_ = TextTokens(entries, has_byte_, mask_words());
+  trie_ = TokenTrie(std::move(entries));
 }
 
 std::string TokenVocabulary::special_bytes(std::string_view content) const {
@@ -145,7 +112,7 @@ std::string TokenVocabulary::special_bytes(std::string_view content) const {
 
 std::uint64_t TokenVocabulary::memory_bytes() const {
   return storage_.capacity() + bytes_of_.capacity() * sizeof(std::string_view) +
-         nodes_.capacity() * sizeof(Node) + tokens_.capacity() * sizeof(TokenId);
+         trie_.memory_bytes() + text_tokens_.memory_bytes();
 }
 
 }  // namespace millrace

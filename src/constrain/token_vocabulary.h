@@ -13,6 +13,8 @@
 
 #include "base/result.h"
 #include "base/token_id.h"
+#include "constrain/text_tokens.h"
+#include "constrain/token_trie.h"
 #include "text/tokenizer.h"
 
 namespace millrace {
@@ -25,23 +27,11 @@ struct VocabularyToken {
 
 // Immutable after construction; any thread. Built once for each model.
 //
-//   nodes, in depth-first order          tokens of "a", "ab", "b"
-//   ┌──────┬──────┬────────────┬──────────────┐
-//   │ byte │ depth│ subtree_end│ tokens_begin │    0 root · 1 'a' {a} · 2 'b' {ab} · 3 'b' {b}
-//   └──────┴──────┴────────────┴──────────────┘
-//
 // A special token hangs below byte 0xFF, which no UTF-8 text has, followed by its id in four
 // bytes: so only a grammar that names it can reach it. Tokens with that byte are left out.
 class TokenVocabulary {
  public:
   static constexpr std::uint8_t kSpecialByte = 0xFF;
-
-  struct Node {
-    std::uint8_t byte = 0;
-    std::uint16_t depth = 0;        // the root's is 0
-    std::uint32_t subtree_end = 0;  // one past its last descendant
-    std::uint32_t tokens_begin = 0;
-  };
 
   // `num_logits` is the width of a mask: models pad their vocabularies. Ids from num_tokens() on
   // are never allowed. kUnsupported without a token that ends a text. Shared because constraints
@@ -65,13 +55,9 @@ class TokenVocabulary {
   // Whether this byte is a token by itself.
   bool has_byte(std::uint8_t byte) const { return has_byte_[byte]; }
 
-  std::span<const Node> nodes() const { return nodes_; }
-  std::span<const TokenId> tokens_of(std::uint32_t node) const {
-    const std::uint32_t begin = nodes_[node].tokens_begin;
-    const std::size_t end =
-        node + 1 < nodes_.size() ? nodes_[node + 1].tokens_begin : tokens_.size();
-    return std::span(tokens_).subspan(begin, end - begin);
-  }
+  // All tokens, special ones by their encoding.
+  const TokenTrie& trie() const { return trie_; }
+  const TextTokens& text_tokens() const { return text_tokens_; }
   std::uint64_t memory_bytes() const;
 
  private:
@@ -82,7 +68,6 @@ class TokenVocabulary {
 
   TokenVocabulary() = default;
   void add_tokens(std::span<const VocabularyToken> tokens);
-  void build_trie(std::span<const TokenId> sorted);
 
   std::size_t num_logits_ = 0;
   std::size_t token_bytes_max_ = 1;
@@ -91,8 +76,8 @@ class TokenVocabulary {
   std::vector<Special> specials_;  // sorted by content
   std::vector<TokenId> stop_ids_;
   std::array<bool, 256> has_byte_{};
-  std::vector<Node> nodes_;
-  std::vector<TokenId> tokens_;
+  TokenTrie trie_;
+  TextTokens text_tokens_;
 };
 
 }  // namespace millrace

@@ -14,6 +14,14 @@ enum class ToolCallFormat : std::uint8_t {
   kHermes,   // <tool_call>\n{"name": …, "arguments": …}\n</tool_call>, also Qwen 2.5 and 3
   kLlama3,   // {"name": …, "parameters": …}
   kMistral,  // [TOOL_CALLS][{"name": …, "arguments": …}, …]
+  // <tool_call>\n<function=…>\n<parameter=…>\n…\n</parameter>\n</function>\n</tool_call>
+  kQwen3Coder,
+  kSeed,  // the same in <seed:tool_call>, values beside their tags
+  // <tool_call>…\n<arg_key>…</arg_key>\n<arg_value>…</arg_value>\n</tool_call>
+  kGlm,
+  kFunctionTag,  // <function=…>{…}</function>
+  kDeepSeek,     // a section of calls: a name, then JSON, fenced as V3 and R1 do or plain as V3.1
+  kKimi,         // a section of calls: functions.…:0, then JSON
 };
 
 struct ToolFunction {
@@ -33,7 +41,9 @@ struct ToolCallOptions {
   JsonStyle style = {};
 };
 
-// kInvalidArgument without a tool, with two of one name or with a name that is empty.
+// kInvalidArgument without a tool, with two of one name or with a name that is empty. Where a
+// format writes arguments one by one in tags (kQwen3Coder, kSeed, kGlm) they come in the order of
+// the schema's properties, and kUnsupported names what such a form has no place for.
 Result<ConstraintSpec> tool_call_spec(const std::vector<ToolFunction>& tools,
                                       const ToolCallOptions& options);
 

@@ -1,4 +1,4 @@
-// Following every way of reading at once, byte by byte, and the walk through the vocabulary.
+// Following every way of reading at once, byte by byte.
 #include "constrain/walker.h"
 
 #include <algorithm>
@@ -8,10 +8,6 @@
 
 namespace millrace {
 namespace {
-
-// Steps of one walk through the vocabulary. Plain JSON takes one for each node that it reaches; a
-// grammar that follows very many ways at once is cut off here, some tens of milliseconds on.
-constexpr std::uint64_t kStepsMax = 8'000'000;
 
 std::uint32_t one_less(std::uint32_t turns) {
   return turns == 0 || turns == kNoMax ? turns : turns - 1;
@@ -30,6 +26,7 @@ WalkScratch::WalkScratch(std::size_t token_bytes_max)
       frames(kArenaMax),
       slots(kSlots, 0),
       levels(token_bytes_max + 1),
+      runs(TextTokens::kCharsMax + 1),
       names(kArenaMax, 0) {
   reached.reserve(kConfigurationsMax);
   open.reserve(kConfigurationsMax);
@@ -90,7 +87,10 @@ ConfigurationSet Walker::read(const ConfigurationSet& set, std::uint8_t byte) {
 }
 
 void Walker::keep(const Configuration& configuration, ConfigurationSet& set) {
-  if (num_configurations_ == scratch_.configurations.size()) return;
+  if (num_configurations_ == scratch_.configurations.size()) {
+    has_dropped_ = true;
+    return;
+  }
   scratch_.configurations[num_configurations_++] = configuration;
   set.end = num_configurations_;
 }
@@ -154,12 +154,18 @@ void Walker::follow(const Configuration& from, ConfigurationSet& set) {
 void Walker::call(const Configuration& from, const Machine::Step& step) {
   std::uint32_t stack = from.stack;
   if (!step.is_tail) {
-    const StackFrame made{.below = from.stack,
-                          .state = step.target,
-                          .turns_min = from.turns_min,
-                          .turns_max = from.turns_max,
-                          .depth = frame(from.stack).depth + 1};
-    if (num_frames_ == scratch_.frames.size()) return;
+    const StackFrame made{
+        .below = from.stack,
+        .state = step.target,
+        .turns_min = from.turns_min,
+        .turns_max = from.turns_max,
+        .depth = frame(from.stack).depth + 1,
+        .rest_tokens = saturated_sum(machine_.rest_tokens(step.target, from.turns_min),
+                                     frame(from.stack).rest_tokens)};
+    if (num_frames_ == scratch_.frames.size()) {
+      has_dropped_ = true;
+      return;
+    }
     stack = static_cast<std::uint32_t>(base_.size() + num_frames_);
     scratch_.frames[num_frames_++] = made;
   }
@@ -168,7 +174,10 @@ void Walker::call(const Configuration& from, const Machine::Step& step) {
 
 void Walker::add(const Configuration& configuration) {
   std::vector<Configuration>& reached = scratch_.reached;
-  if (reached.size() == WalkScratch::kConfigurationsMax) return;
+  if (reached.size() == WalkScratch::kConfigurationsMax) {
+    has_dropped_ = true;
+    return;
+  }
   std::size_t slot = slot_of(configuration);
   for (;; slot = (slot + 1) & (WalkScratch::kSlots - 1)) {
     const std::uint64_t entry = scratch_.slots[slot];
@@ -199,41 +208,47 @@ bool Walker::is_same(const Configuration& a, const Configuration& b) const {
   return true;
 }
 
-void Walker::mask(const ConfigurationSet& set, const TokenVocabulary& vocabulary,
-                  std::span<std::uint32_t> allowed) {
-  std::fill(allowed.begin(), allowed.end(), 0);
-  const std::span<const TokenVocabulary::Node> nodes = vocabulary.nodes();
-  scratch_.levels[0] = set;
-  num_steps_ = 0;
-  // Tokens of one byte first: one of them is allowed wherever anything is, so even a walk that is
-  // cut off leaves a way on.
-  for (std::uint32_t node = 1; node < nodes.size(); node = nodes[node].subtree_end) {
-    mask_below(node, node + 1, vocabulary, allowed);
-  }
-  mask_below(1, static_cast<std::uint32_t>(nodes.size()), vocabulary, allowed);
+ConfigurationSet Walker::moved(const ConfigurationSet& origin, std::uint32_t state) {
+  CHECK(origin.end == origin.begin + 1);
+  drop_behind(origin);
+  ConfigurationSet set{
+      .begin = num_configurations_, .end = num_configurations_, .num_frames = num_frames_};
+  Configuration configuration = scratch_.configurations[origin.begin];
+  configuration.state = state;
+  keep(configuration, set);
+  return set;
 }
 
-// Walks the nodes in depth-first order and leaves out what lies below a byte that does not fit.
-void Walker::mask_below(std::uint32_t first, std::uint32_t end, const TokenVocabulary& vocabulary,
-                        std::span<std::uint32_t> allowed) {
-  constexpr std::uint32_t kMaskBits = 32;
-  const std::span<const TokenVocabulary::Node> nodes = vocabulary.nodes();
-  for (std::uint32_t node = first; node < end;) {
-    const TokenVocabulary::Node& at = nodes[node];
-    const ConfigurationSet& above = scratch_.levels[at.depth - 1u];
-    drop_behind(above);
-    const ConfigurationSet set = read(above, at.byte);
-    if (set.is_empty()) {
-      node = at.subtree_end;
-      continue;
-    }
-    scratch_.levels[at.depth] = set;
-    for (const TokenId token : vocabulary.tokens_of(node)) {
-      allowed[token / kMaskBits] |= 1u << (token % kMaskBits);
-    }
-    if (num_steps_ > kStepsMax) return;
-    ++node;
+bool Walker::is_same(const ConfigurationSet& a, const ConfigurationSet& b) const {
+  const std::span<const Configuration> left = configurations(a);
+  const std::span<const Configuration> right = configurations(b);
+  return a.can_end == b.can_end &&
+         std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [this](const auto& x, const auto& y) { return is_same(x, y); });
+}
+
+std::uint32_t Walker::rest_below(const Configuration& configuration) const {
+  const std::uint32_t own = machine_.rest_tokens(configuration.state, configuration.turns_min) -
+                            machine_.rest_tokens(configuration.state, 0);
+  return saturated_sum(own, frame(configuration.stack).rest_tokens);
+}
+
+std::uint32_t Walker::rest_tokens(const ConfigurationSet& set) const {
+  if (set.can_end) return 0;
+  std::uint32_t least = kNoMax;
+  for (const Configuration& configuration : configurations(set)) {
+    least = std::min(least, saturated_sum(machine_.rest_tokens(configuration.state, 0),
+                                          rest_below(configuration)));
   }
+  return least;
+}
+
+void Walker::keep_only(ConfigurationSet& set) {
+  const auto begin = scratch_.configurations.begin();
+  std::copy(begin + set.begin, begin + set.end, begin);
+  set = {
+      .begin = 0, .end = set.end - set.begin, .num_frames = set.num_frames, .can_end = set.can_end};
+  num_configurations_ = set.end;
 }
 
 }  // namespace millrace

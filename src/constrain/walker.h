@@ -20,6 +20,7 @@ struct StackFrame {
   std::uint32_t turns_min = 0;  // of the caller's loop
   std::uint32_t turns_max = 0;
   std::uint32_t depth = 0;
+  std::uint32_t rest_tokens = 0;  // from the return on, all frames below included
 };
 
 // One way to read the text: where in which rule, called from where, with turns left of its loop.
@@ -41,6 +42,14 @@ struct ConfigurationSet {
   bool is_empty() const { return begin == end && !can_end; }
 };
 
+// Where a walk through a trie is at one depth. Inside a string, a number or a key there is one way
+// only: then `state` is where it is, and the rest is as in the only configuration of `set`.
+struct WalkLevel {
+  ConfigurationSet set;
+  std::uint32_t state = Machine::kDead;
+  std::uint32_t rest_below = 0;  // with `state`: tokens that what lies below its rule needs
+};
+
 // Memory of walks, as much as any of them takes; one user at a time.
 struct WalkScratch {
   // How many ways of reading are followed at once: JSON of a schema has tens. Further ones are
@@ -60,8 +69,9 @@ struct WalkScratch {
   // lower.
   std::vector<std::uint64_t> slots;
   std::uint32_t num_closures = 0;
-  std::vector<ConfigurationSet> levels;  // by bytes of a token that were read
-  std::vector<std::uint32_t> names;      // of frames that are kept
+  std::vector<WalkLevel> levels;       // by bytes of a token that were read
+  std::vector<ConfigurationSet> runs;  // by plain characters that were read
+  std::vector<std::uint32_t> names;    // of frames that are kept
 };
 
 // Reads on from configurations whose frames lie in `base`; new frames are numbered behind those.
@@ -77,21 +87,33 @@ class Walker {
   ConfigurationSet load(std::span<const Configuration> configurations, bool can_end);
   // What follows `set`, the last one that was made, by one byte.
   ConfigurationSet read(const ConfigurationSet& set, std::uint8_t byte);
+  // Moves `set`, the last one that was made, to the front, and forgets the others; not their
+  // frames.
+  void keep_only(ConfigurationSet& set);
   // Forgets all sets behind `set`.
   void drop_behind(const ConfigurationSet& set) {
     num_configurations_ = set.end;
     num_frames_ = set.num_frames;
   }
 
-  // Sets the bit of each token that can be read from `set`, of all others none.
-  void mask(const ConfigurationSet& set, const TokenVocabulary& vocabulary,
-            std::span<std::uint32_t> allowed);
+  // The only configuration of `origin`, but in another state, as a set behind it.
+  ConfigurationSet moved(const ConfigurationSet& origin, std::uint32_t state);
+  // Whether both stand for the same ways to read on.
+  bool is_same(const ConfigurationSet& a, const ConfigurationSet& b) const;
+  // Tokens that the text needs from here at least, as Machine::rest_tokens counts them.
+  std::uint32_t rest_tokens(const ConfigurationSet& set) const;
+  std::uint32_t rest_below(const Configuration& configuration) const;
 
   // How far down the frames of `base` were looked at: the least depth, kNoMax for not at all.
   std::uint32_t least_depth() const { return least_depth_; }
   const StackFrame& frame(std::uint32_t id) const {
     return id < base_.size() ? base_[id] : scratch_.frames[id - base_.size()];
   }
+  // Ways of reading that were dropped for want of memory.
+  bool has_dropped() const { return has_dropped_; }
+  // Steps taken so far: one for each configuration that was reached.
+  std::uint64_t num_steps() const { return num_steps_; }
+  const Machine& machine() const { return machine_; }
   std::span<const Configuration> configurations(const ConfigurationSet& set) const {
     return std::span(scratch_.configurations).subspan(set.begin, set.end - set.begin);
   }
@@ -104,8 +126,6 @@ class Walker {
   void add(const Configuration& configuration);
   bool is_same(const Configuration& a, const Configuration& b) const;
   void keep(const Configuration& configuration, ConfigurationSet& set);
-  void mask_below(std::uint32_t first, std::uint32_t end, const TokenVocabulary& vocabulary,
-                  std::span<std::uint32_t> allowed);
 
   const Machine& machine_;
   std::span<const StackFrame> base_;
@@ -114,6 +134,7 @@ class Walker {
   std::uint32_t num_frames_ = 0;
   std::uint32_t least_depth_ = kNoMax;
   std::uint64_t num_steps_ = 0;
+  bool has_dropped_ = false;
 };
 
 }  // namespace millrace

@@ -25,6 +25,9 @@ class LogitConstraint {
   virtual void advance(TokenId token) = 0;
   // The last `num_tokens` tokens did not come after all (speculation).
   virtual void rollback(std::size_t num_tokens) = 0;
+  // The text, with the stop token that ends it, has so many tokens at most, counted from the first
+  // state: one that can leads it to an end in time. Told once, before the first token.
+  virtual void limit_tokens(std::size_t num_tokens_max) { static_cast<void>(num_tokens_max); }
   // A state of its own that goes on from here.
   virtual std::unique_ptr<LogitConstraint> fork() const = 0;
 };

@@ -49,7 +49,10 @@ struct Sequence {
     tokens.assign(request.prompt.begin(), request.prompt.end());
     prefix_hashes.reserve(num_tokens_max / block_tokens);
     extend_prefix_hashes(request.salt, tokens, block_tokens, prefix_hashes);
-    if (request.constraint != nullptr) constraint = request.constraint->fork();
+    if (request.constraint != nullptr) {
+      constraint = request.constraint->fork();
+      constraint->limit_tokens(*request.max_tokens);
+    }
   }
 
   const Request request;

@@ -46,8 +46,8 @@ struct Walk {
   bool has_ended = false;
 };
 
-// Draws allowed tokens until the end comes. The end and the tokens that close what is open weigh
-// more as a text goes on, so that it comes to one.
+// Draws allowed tokens until the end comes, which the constraint knows to be near. The end and the
+// tokens that close what is open weigh more as a text goes on.
 class RandomWriter {
  public:
   RandomWriter(const TokenVocabulary& vocabulary, std::uint64_t seed)
@@ -60,6 +60,7 @@ class RandomWriter {
 
   Walk write(const LogitConstraint& constraint, std::size_t tokens_max) {
     const std::unique_ptr<GrammarConstraint> state = first_state(constraint);
+    state->limit_tokens(tokens_max);
     Walk walk;
     for (; walk.num_tokens < tokens_max; ++walk.num_tokens) {
       std::fill(mask_.begin(), mask_.end(), ~std::uint32_t{0});
@@ -70,7 +71,7 @@ class RandomWriter {
       state->advance(*token);
       walk.text += vocabulary_.bytes(*token);
     }
-    walk.has_ended = state->can_end();
+    walk.has_ended = state->can_end() && walk.num_tokens < tokens_max;
     return walk;
   }
 
