@@ -81,9 +81,10 @@ ChatTemplateFacts ChatTemplate::facts() const {
   const std::string with_text =
       shown(*this, OrderedJson::array({user, tool_call_message(arguments.dump())}));
   facts.shows_tool_calls = has(with_object, kWord) || has(with_text, kWord);
-  // Text that is quoted once more is not what the model learnt.
-  const bool takes_argument_text =
-      has(with_text, kKey) && !has(with_text, "\\\"" + std::string(kKey));
+  // Text that is quoted once more, or has braces around its own, is not what the model learnt.
+  const bool takes_argument_text = has(with_text, kKey) &&
+                                   !has(with_text, "\\\"" + std::string(kKey)) &&
+                                   !has(with_text, "{" + arguments.dump());
   facts.needs_argument_objects = has(with_object, kKey) && !takes_argument_text;
 
   const OrderedJson call =

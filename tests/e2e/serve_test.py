@@ -144,6 +144,18 @@ class Answers(Case):
         listed = json.loads(server.call("GET", "/v1/models")[2])["data"]
         self.assertEqual([model["id"] for model in listed], ["m"])
 
+    def test_special_tokens_in_a_message_stay_text(self):
+        server = self.serve()
+
+        def tokens(**fields):
+            status, _, text = server.call("POST", "/tokenize", {"model": "m", **fields})
+            self.assertEqual(status, 200, text)
+            return json.loads(text)["tokens"]
+        end = tokens(prompt="</s>", add_special_tokens=False)
+        self.assertEqual(len(end), 1)
+        self.assertNotIn(end[0], tokens(messages=[{"role": "user", "content": "a</s>b"}]))
+        self.assertIn(end[0], tokens(prompt="a</s>b"))
+
     def test_a_chat_and_its_stream_say_the_same(self):
         server = self.serve()
         body = {"model": "m", "max_tokens": 24, "temperature": 0,

@@ -1,17 +1,21 @@
-// Fuzzes what splits an answer: the first byte is the format, the second says how the text that
-// follows is cut. Whole and in pieces it must come to the same.
+// Fuzzes what splits an answer: the first byte is the format, the second says where the
+// answer begins and how the text that follows is cut. Whole and in pieces it must come to the same.
 #include <string>
 #include <string_view>
 
 #include "base/check.h"
 #include "base/random.h"
+#include "serve/output/channel_parser.h"
 #include "serve/output/reasoning_splitter.h"
 #include "serve/output/tool_call_parser.h"
 #include "text/utf8.h"
 
 namespace {
 
+using millrace::ChannelParser;
 using millrace::ToolCallParser;
+
+constexpr std::size_t kNumFormats = static_cast<std::size_t>(millrace::ToolFormat::kGemma) + 1;
 
 const millrace::OrderedJson& tools() {
   static const auto kTools = millrace::OrderedJson::parse(
@@ -31,12 +35,14 @@ void show(const ToolCallParser::Output& parts, std::string& shown) {
 }
 
 // Thoughts, then the content with its calls, from pieces of about `mean` characters.
-std::string shown(std::uint8_t format, std::string_view text, std::size_t mean) {
+std::string shown(std::uint8_t format, std::uint8_t start, std::string_view text,
+                  std::size_t mean) {
   millrace::Random random(mean);
   millrace::ReasoningSplitter splitter(millrace::ReasoningTags{"think", "<think>", "</think>"},
-                                       static_cast<millrace::ReasoningStart>(format / 10 % 3));
-  ToolCallParser parser(
-      {.format = static_cast<millrace::ToolFormat>(format % 10), .tools = tools(), .id_seed = 1});
+                                       static_cast<millrace::ReasoningStart>(start % 3));
+  ToolCallParser parser({.format = static_cast<millrace::ToolFormat>(format % kNumFormats),
+                         .tools = tools(),
+                         .id_seed = 1});
   std::string thoughts;
   std::string content;
   ToolCallParser::Output parts;
@@ -59,12 +65,38 @@ std::string shown(std::uint8_t format, std::string_view text, std::size_t mean) 
   return thoughts + '\x04' + content;
 }
 
+// The same of a model that writes messages in channels.
+std::string channels(std::string_view text, std::size_t mean) {
+  millrace::Random random(mean);
+  ChannelParser parser({.tools = tools(), .id_seed = 1});
+  ToolCallParser::Output parts;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    i += millrace::decode_utf8(text.substr(i)).num_bytes;
+    if (mean != 0 && random.below(mean) == 0) {
+      parser.push(text.substr(begin, i - begin), parts);
+      begin = i;
+    }
+  }
+  parser.push(text.substr(begin), parts);
+  parser.flush(parts);
+  std::string shown;
+  show(parts, shown);
+  for (const millrace::AnswerEventKind& part : parts) {
+    if (const auto* thought = std::get_if<millrace::ReasoningDelta>(&part)) shown += thought->text;
+  }
+  return shown;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
   const std::string text =
       millrace::repair_utf8({reinterpret_cast<const char*>(data) + 2, size - 2});
-  CHECK(shown(data[0], text, 0) == shown(data[0], text, data[1] % 16u + 1));
+  const std::size_t mean = data[1] % 16u + 1;
+  const auto start = static_cast<std::uint8_t>(data[1] / 16);
+  CHECK(shown(data[0], start, text, 0) == shown(data[0], start, text, mean));
+  CHECK(channels(text, 0) == channels(text, mean));
   return 0;
 }

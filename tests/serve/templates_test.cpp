@@ -34,15 +34,23 @@ std::vector<TemplateFile> template_files() {
 // Every template of the folder that has a format of ours; all others have none.
 const std::map<std::string, std::pair<std::string, std::string>>& known_formats() {
   static const std::map<std::string, std::pair<std::string, std::string>> kFormats{
+      {"Apertus-8B-Instruct", {"apertus", "apertus"}},
+      {"Apriel-1.6-15b-Thinker-fixed", {"tool-calls", "apriel"}},
       {"ByteDance-Seed-OSS", {"seed", "seed"}},
+      {"Cohere2MoE", {"command", "command"}},
+      {"CohereForAI-c4ai-command-r7b-12-2024-tool_use", {"command", "command"}},
       {"GLM-4.6", {"glm", "think"}},
+      {"GigaChat3-10B-A1.8B", {"gigachat", "none"}},
+      {"GigaChat3.1-10B-A1.8B", {"gigachat", "none"}},
       {"Kimi-K2-Instruct", {"kimi", "none"}},
       {"Kimi-K2-Thinking", {"kimi", "think"}},
-      {"LFM2.5-8B-A1B", {"none", "think"}},
+      {"LFM2-8B-A1B", {"lfm", "none"}},
+      {"LFM2.5-8B-A1B", {"lfm", "think"}},
       {"MiMo-VL", {"hermes", "none"}},
+      {"MiniMax-M1", {"tool-calls", "none"}},
       {"MiniMax-M3", {"none", "minimax"}},
       {"Mistral-Small-3.2-24B-Instruct-2506", {"mistral", "none"}},
-      {"NVIDIA-Nemotron-Nano-v2", {"none", "think"}},
+      {"NVIDIA-Nemotron-Nano-v2", {"nemotron", "think"}},
       {"NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use", {"hermes", "none"}},
       {"Qwen-QwQ-32B", {"hermes", "think"}},
       {"Qwen-Qwen2.5-7B-Instruct", {"hermes", "none"}},
@@ -52,8 +60,12 @@ const std::map<std::string, std::pair<std::string, std::string>>& known_formats(
       {"StepFun3.5-Flash", {"qwen3-coder", "think"}},
       {"deepseek-ai-DeepSeek-R1-Distill-Llama-8B", {"deepseek", "think"}},
       {"deepseek-ai-DeepSeek-V3.1", {"deepseek", "think"}},
-      {"deepseek-ai-DeepSeek-V3.2", {"none", "think"}},
-      {"deepseek-ai-DeepSeek-V4", {"none", "think"}},
+      {"deepseek-ai-DeepSeek-V3.2", {"dsml", "think"}},
+      {"deepseek-ai-DeepSeek-V4", {"dsml", "think"}},
+      {"fireworks-ai-llama-3-firefunction-v2", {"functools", "none"}},
+      {"google-gemma-4-31B-it", {"gemma", "gemma"}},
+      {"google-gemma-4-31B-it-interleaved", {"gemma", "gemma"}},
+      {"granite-3.0-instruct", {"phi4", "none"}},
       {"ibm-granite-granite-4.0", {"hermes", "none"}},
       {"ibm-granite-granite-4.1", {"hermes", "none"}},
       {"llama-cpp-rwkv-world", {"none", "think"}},
@@ -62,11 +74,13 @@ const std::map<std::string, std::pair<std::string, std::string>>& known_formats(
       {"meta-llama-Llama-3.2-3B-Instruct", {"llama3", "none"}},
       {"mistralai-Ministral-3-14B-Reasoning-2512", {"mistral", "mistral"}},
       {"moonshotai-Kimi-K2", {"kimi", "none"}},
-      {"openbmb-MiniCPM5-1B", {"none", "think"}},
+      {"muse-glimmer", {"atem", "none"}},
+      {"openbmb-MiniCPM5-1B", {"minicpm", "think"}},
       {"poolside-Laguna-S-2.1", {"glm", "think"}},
       {"poolside-Laguna-XS.2", {"glm", "think"}},
       {"qwen2.5-instruct", {"hermes", "none"}},
       {"unsloth-mistral-Devstral-Small-2507", {"mistral", "none"}},
+      {"upstage-Solar-Open-100B", {"solar", "solar"}},
   };
   return kFormats;
 }
@@ -85,6 +99,13 @@ TEST(Templates, SpeakOfTheFormatsThatTheirModelsWrite) {
         << file.name;
   }
   EXPECT_EQ(num_known, known_formats().size());
+}
+
+TEST(Templates, MessagesInChannelsAreKnownByTheirMarks) {
+  const AnswerFormat format =
+      answer_format("{{ '<|start|>assistant<|channel|>final<|message|>' + message.content }}");
+  EXPECT_TRUE(format.has_channels);
+  EXPECT_FALSE(format.reasoning);
 }
 
 // A conversation in which the assistant called a tool and saw its result, through the parser.
@@ -128,6 +149,7 @@ TEST(Templates, CallsThatWereMadeComeBackAsTheyWere) {
     const ToolFormat format = answer_format(file.source).tools;
     // A bare object is a call only where an answer begins, and a template shows much before it.
     if (format == ToolFormat::kNone || format == ToolFormat::kLlama3) continue;
+    if (format == ToolFormat::kPythonic) continue;
     ToolCallParser parser({.format = format, .tools = prompt.tools, .id_seed = 1});
     ToolCallParser::Output parts;
     parser.push(without_system(text, "Add."), parts);

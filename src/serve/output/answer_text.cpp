@@ -38,9 +38,11 @@ std::vector<TextHook> redactions(const std::vector<TextHook>& hooks) {
 }
 
 std::vector<TokenId> mark_tokens(const Tokenizer& tokenizer, const AnswerTextOptions& options) {
-  std::vector<std::string_view> marks = tool_marks(options.tools_format);
+  std::vector<std::string_view> marks =
+      options.has_channels ? channel_marks() : tool_marks(options.tools_format);
   if (options.reasoning) {
-    marks.push_back(options.reasoning->open);
+    const std::string_view open_token = options.reasoning->open_token;
+    marks.push_back(open_token.empty() ? options.reasoning->open : open_token);
     marks.push_back(options.reasoning->close);
   }
   std::vector<TokenId> tokens;
@@ -64,6 +66,7 @@ AnswerTextOptions answer_text_options(const GenerationRequest& request, const An
   const auto* chat = std::get_if<ChatPrompt>(&request.prompt);
   if (chat == nullptr) return options;  // Plain completions are given as they come.
   options.reasoning = format.reasoning;
+  options.has_channels = format.has_channels;
   if (format.reasoning) {
     options.reasoning_start = chat->continues_final_message
                                   ? ReasoningStart::kOver
@@ -92,12 +95,16 @@ AnswerText::AnswerText(Tokenizer tokenizer, StopMatcher stops, AnswerTextOptions
       parser_(
           {.format = options_.tools_format, .tools = options_.tools, .id_seed = options_.id_seed}),
       content_hooks_(options_.hooks),
-      reasoning_hooks_(redactions(options_.hooks)) {}
+      reasoning_hooks_(redactions(options_.hooks)) {
+  if (options_.has_channels) {
+    channels_.emplace(ChannelParserOptions{.tools = options_.tools, .id_seed = options_.id_seed});
+  }
+}
 
 void AnswerText::push(const GeneratedToken& token, std::vector<AnswerEvent>& events) {
   if (has_ended()) return;
   note_logprobs(token);
-  if (splitter_.is_inside()) ++num_reasoning_tokens_;
+  if (channels_ ? channels_->is_inside() : splitter_.is_inside()) ++num_reasoning_tokens_;
   if (is_hidden(token.token)) return;
   take_text(detokenizer_.push(token.token), events);
 }
@@ -120,11 +127,18 @@ void AnswerText::note_logprobs(const GeneratedToken& token) {
 void AnswerText::take_text(std::string_view text, std::vector<AnswerEvent>& events) {
   StopMatcher::Output output = stops_.push(text);
   if (output.stop && options_.shows_stop) output.text += options_.stops[*output.stop];
-  take_split(splitter_.push(output.text), events);
+  take_plain(output.text, events);
   if (!output.stop || has_ended()) return;
   flush_text(events);
   logprobs_.clear();  // Tokens of the stop string are no part of the answer.
   end_ = {.end = AnswerEnd::kStopString, .stop_string = options_.stops[*output.stop]};
+}
+
+void AnswerText::take_plain(std::string_view text, std::vector<AnswerEvent>& events) {
+  if (!channels_) return take_split(splitter_.push(text), events);
+  ToolCallParser::Output parts;
+  channels_->push(text, parts);
+  take_parts(std::move(parts), events);
 }
 
 void AnswerText::take_split(ReasoningSplitter::Output output, std::vector<AnswerEvent>& events) {
@@ -141,8 +155,20 @@ void AnswerText::take_split(ReasoningSplitter::Output output, std::vector<Answer
 void AnswerText::take_parts(ToolCallParser::Output parts, std::vector<AnswerEvent>& events) {
   for (AnswerEventKind& part : parts) {
     if (has_ended()) return;
+    if (channels_ && !std::holds_alternative<ReasoningDelta>(part)) {
+      emit_reasoning(reasoning_hooks_.flush(), events);
+    }
     if (auto* content = std::get_if<ContentDelta>(&part)) {
       emit_content(content_hooks_.push(std::move(content->text)), events);
+      continue;
+    }
+    if (auto* thought = std::get_if<ReasoningDelta>(&part)) {
+      if (options_.reasoning_output == ReasoningOutput::kInContent) {
+        emit_content(content_hooks_.push(std::move(thought->text)), events);
+      } else {
+        emit_content(content_hooks_.flush(), events);
+        emit_reasoning(reasoning_hooks_.push(std::move(thought->text)), events);
+      }
       continue;
     }
     if (std::holds_alternative<ToolCallBegin>(part)) emit_content(content_hooks_.flush(), events);
@@ -158,9 +184,11 @@ void AnswerText::flush_text(std::vector<AnswerEvent>& events) {
   take_split(splitter_.flush(), events);
   emit_reasoning(reasoning_hooks_.flush(), events);
   ToolCallParser::Output parts;
+  if (channels_) channels_->flush(parts);
   parser_.flush(parts);
   is_flushing_ = true;  // A call that ends now was cut short.
   take_parts(std::move(parts), events);
+  emit_reasoning(reasoning_hooks_.flush(), events);
   emit_content(content_hooks_.flush(), events);
 }
 
@@ -172,12 +200,13 @@ void AnswerText::finish(const Finish& finish, std::vector<AnswerEvent>& events) 
     if (is_own_stop && options_.shows_stop)
       take_text(detokenizer_.push(*finish.stop_token), events);
     if (!has_ended()) take_text(detokenizer_.flush(), events);
-    if (!has_ended()) take_split(splitter_.push(stops_.flush()), events);
+    if (!has_ended()) take_plain(stops_.flush(), events);
     if (!has_ended()) flush_text(events);
     if (!has_ended()) {
       end_ = ChoiceFinished{.end = end_of(finish.reason)};
       if (is_own_stop) end_->stop_token = finish.stop_token;
-      if (end_->end == AnswerEnd::kStop && parser_.num_calls() > 0) {
+      const std::size_t num_calls = channels_ ? channels_->num_calls() : parser_.num_calls();
+      if (end_->end == AnswerEnd::kStop && num_calls > 0) {
         end_->end = AnswerEnd::kToolCalls;
       }
     }

@@ -14,6 +14,7 @@
 #include "serve/api/answer.h"
 #include "serve/api/generation_request.h"
 #include "serve/output/answer_format.h"
+#include "serve/output/channel_parser.h"
 #include "serve/output/reasoning_splitter.h"
 #include "serve/output/text_hooks.h"
 #include "serve/output/tool_call_parser.h"
@@ -39,6 +40,7 @@ struct AnswerTextOptions {
   std::uint64_t id_seed = 0;      // another one for each choice of each request
   // Of content. Thoughts are redacted but neither trimmed nor tidied; calls are left alone.
   std::vector<TextHook> hooks;
+  bool has_channels = false;  // of AnswerFormat
 };
 
 // What a request, its model's format and its prompt say; `choice`, `id_seed`, `hooks` and
@@ -73,6 +75,7 @@ class AnswerText {
   bool is_hidden(TokenId token) const;
   void note_logprobs(const GeneratedToken& token);
   void take_text(std::string_view text, std::vector<AnswerEvent>& events);
+  void take_plain(std::string_view text, std::vector<AnswerEvent>& events);
   void take_split(ReasoningSplitter::Output output, std::vector<AnswerEvent>& events);
   void take_parts(ToolCallParser::Output parts, std::vector<AnswerEvent>& events);
   void flush_text(std::vector<AnswerEvent>& events);
@@ -86,6 +89,7 @@ class AnswerText {
   StopMatcher stops_;
   ReasoningSplitter splitter_;
   ToolCallParser parser_;
+  std::optional<ChannelParser> channels_;  // in place of the two
   TextHooks content_hooks_;
   TextHooks reasoning_hooks_;
   std::vector<TokenLogprobs> logprobs_;  // of tokens whose text has not come out yet

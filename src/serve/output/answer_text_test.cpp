@@ -210,6 +210,45 @@ TEST(RenderChat, ContinuesTheLastMessage) {
   EXPECT_FALSE(render_chat(chat_template, facts, prompt, {}).ok());
 }
 
+TEST(ConstraintChoice, MessagesInChannelsHaveHeaders) {
+  AnswerFormat format;
+  format.has_channels = true;
+  GenerationRequest json = tool_request(ToolChoice::Mode::kNone);
+  EXPECT_FALSE(MUST(constraint_choice(json, format, ReasoningStart::kOver)).has_value());
+  json.format = {.kind = ResponseFormat::Kind::kJsonObject};
+  const std::string held = cache_key(*MUST(constraint_choice(json, format, ReasoningStart::kOver)));
+  EXPECT_NE(held.find("final"), std::string::npos);
+  EXPECT_NE(held.find("analysis"), std::string::npos);
+  const GenerationRequest call = tool_request(ToolChoice::Mode::kRequired);
+  EXPECT_NE(cache_key(*MUST(constraint_choice(call, format, ReasoningStart::kOver)))
+                .find("to=functions.sum"),
+            std::string::npos);
+}
+
+TEST(AnswerTextChannels, ThoughtsTextAndCallsAreToldApart) {
+  AnswerTextOptions options;
+  options.has_channels = true;
+  options.tools = OrderedJson::parse(R"([{"type":"function","function":{"name":"sum"}}])");
+  std::size_t num_reasoning = 0;
+  const Seen called = answer(options,
+                             "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
+                             "<|channel|>commentary to=functions.sum <|constrain|>json<|message|>"
+                             "{\"x\":1}",
+                             FinishReason::kStop, &num_reasoning);
+  EXPECT_EQ(called.reasoning, "Hm.");
+  EXPECT_EQ(called.calls, "sum{\"x\":1}");
+  EXPECT_EQ(called.content, "");
+  EXPECT_EQ(called.finished->end, AnswerEnd::kToolCalls);
+  EXPECT_GT(num_reasoning, 0u);
+  options.reasoning_output = ReasoningOutput::kInContent;
+  EXPECT_EQ(answer(options, "<|channel|>analysis<|message|>a<|channel|>final<|message|>b").content,
+            "ab");
+  options.reasoning_output = ReasoningOutput::kOmitted;
+  const Seen omitted =
+      answer(options, "<|channel|>analysis<|message|>a<|channel|>final<|message|>b");
+  EXPECT_EQ(omitted.content + omitted.reasoning, "b");
+}
+
 // "<s>" and "</s>" are special in the byte tokeniser.
 class SpecialTextTest : public ::testing::Test {
  protected:

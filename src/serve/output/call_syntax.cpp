@@ -45,6 +45,16 @@ bool is_arguments_key(std::string_view key) {
   return key == "arguments" || key == "parameters";
 }
 
+bool is_name_key(std::string_view key) {
+  return key == "name" || key == "tool_name";
+}
+
+// What the object of a call may begin with.
+bool is_call_key(std::string_view key) {
+  return is_name_key(key) || is_arguments_key(key) || key == "function" || key == "type" ||
+         key == "id" || key == "tool_call_id";
+}
+
 CallHeader undecided(const Cursor& cursor, CallStart otherwise) {
   if (!cursor.is_short) return {.start = otherwise};
   return {.start = cursor.text.size() == kHeaderBytesMax ? CallStart::kNone : CallStart::kNeedMore};
@@ -83,14 +93,6 @@ bool says_string(const OrderedJson* schema) {
   return type != schema->end() && *type == "string";
 }
 
-OrderedJson value_of(std::string_view text, const OrderedJson* schema) {
-  if (!says_string(schema)) {
-    Result<OrderedJson> parsed = parse_ordered_json(text, "value");
-    if (parsed.ok()) return std::move(parsed).value();
-  }
-  return std::string(text);
-}
-
 // The template puts a value on lines of its own: one line end on each side is not the value's.
 std::string_view without_line_ends(std::string_view text) {
   if (starts_with(text, "\n")) text.remove_prefix(1);
@@ -116,6 +118,15 @@ ParsedCall call_of(std::string_view name, const OrderedJson& arguments) {
 
 }  // namespace
 
+OrderedJson argument_value(std::string_view text, const OrderedJson& tools, std::string_view name,
+                           std::string_view parameter) {
+  if (!says_string(schema_of(tools, name, parameter))) {
+    Result<OrderedJson> parsed = parse_ordered_json(text, "value");
+    if (parsed.ok()) return std::move(parsed).value();
+  }
+  return std::string(text);
+}
+
 bool is_call_name(std::string_view name) {
   if (name.empty() || std::string_view("-.:/").find(name[0]) != std::string_view::npos)
     return false;
@@ -125,26 +136,40 @@ bool is_call_name(std::string_view name) {
          });
 }
 
+// One member after the other, until the name and the arguments' brace have been seen.
 CallHeader read_call_header(std::string_view text) {
   Cursor cursor{text.substr(0, kHeaderBytesMax)};
   if (!cursor.skip('{')) return undecided(cursor, CallStart::kNone);
-  const std::optional<std::string_view> first = cursor.plain_string();
-  if (!first) return undecided(cursor, CallStart::kNone);
-  if (*first == "function" || *first == "type" || *first == "id" || is_arguments_key(*first)) {
-    return {.start = CallStart::kWholeOnly};
+  std::optional<std::string_view> name;
+  for (bool is_first = true;; is_first = false) {
+    if (!is_first && !cursor.skip(',')) return undecided(cursor, CallStart::kWholeOnly);
+    const std::optional<std::string_view> key = cursor.plain_string();
+    if (!key) return undecided(cursor, is_first ? CallStart::kNone : CallStart::kWholeOnly);
+    if (is_first && !is_call_key(*key)) return {.start = CallStart::kNone};
+    if (!cursor.skip(':')) return undecided(cursor, CallStart::kNone);
+    const char next = cursor.peek();
+    if (cursor.is_short) return undecided(cursor, CallStart::kNeedMore);
+    if (is_arguments_key(*key) && name && next == '{') {
+      return {.start = CallStart::kName, .name = std::string(*name), .arguments_at = cursor.at};
+    }
+    if (next != '"') return {.start = CallStart::kWholeOnly};
+    const std::optional<std::string_view> value = cursor.plain_string();
+    if (!value) return undecided(cursor, CallStart::kWholeOnly);
+    if (!is_name_key(*key)) continue;
+    if (!is_call_name(*value)) return {.start = CallStart::kNone};
+    name = value;
   }
-  if (*first != "name") return {.start = CallStart::kNone};
-  if (!cursor.skip(':')) return undecided(cursor, CallStart::kNone);
+}
+
+CallHeader read_named_header(std::string_view text) {
+  Cursor cursor{text.substr(0, kHeaderBytesMax)};
+  if (!cursor.skip('{')) return undecided(cursor, CallStart::kNone);
   const std::optional<std::string_view> name = cursor.plain_string();
   if (!name) return undecided(cursor, CallStart::kNone);
   if (!is_call_name(*name)) return {.start = CallStart::kNone};
-  if (!cursor.skip(',')) return undecided(cursor, CallStart::kWholeOnly);
-  const std::optional<std::string_view> second = cursor.plain_string();
-  if (!second) return undecided(cursor, CallStart::kWholeOnly);
-  if (!is_arguments_key(*second)) return {.start = CallStart::kWholeOnly};
   if (!cursor.skip(':')) return undecided(cursor, CallStart::kNone);
   const char next = cursor.peek();
-  if (cursor.is_short || next != '{') return undecided(cursor, CallStart::kWholeOnly);
+  if (cursor.is_short || next != '{') return undecided(cursor, CallStart::kNone);
   return {.start = CallStart::kName, .name = std::string(*name), .arguments_at = cursor.at};
 }
 
@@ -157,7 +182,9 @@ std::optional<ParsedCall> parse_call_object(std::string_view text) {
     call = &*function;
   }
   auto name = call->find("name");
-  if (name == call->end()) name = call->find("function");
+  for (const char* const other : {"tool_name", "function"}) {
+    if (name == call->end()) name = call->find(other);
+  }
   if (name == call->end() || !name->is_string()) return std::nullopt;
   std::optional<std::string> arguments = arguments_of(*call);
   if (!arguments || !is_call_name(name->get_ref<const std::string&>())) return std::nullopt;
@@ -183,7 +210,7 @@ std::optional<ParsedCall> parse_function_tags(std::string_view text, const Order
     if (end == std::string_view::npos) return std::nullopt;
     const std::string_view value = without_line_ends(rest.substr(0, end));
     rest.remove_prefix(end + std::string_view("</parameter>").size());
-    arguments[std::string(*key)] = value_of(value, schema_of(tools, *name, *key));
+    arguments[std::string(*key)] = argument_value(value, tools, *name, *key);
   }
 }
 
@@ -200,7 +227,7 @@ std::optional<ParsedCall> parse_argument_tags(std::string_view text, const Order
     if (!key) return std::nullopt;
     const std::optional<std::string_view> value = take_between(rest, "<arg_value>", "</arg_value>");
     if (!value) return std::nullopt;
-    arguments[std::string(*key)] = value_of(*value, schema_of(tools, name, *key));
+    arguments[std::string(*key)] = argument_value(*value, tools, name, *key);
   }
   return call_of(name, arguments);
 }

@@ -28,9 +28,13 @@ struct CallHeader {
   std::size_t arguments_at = 0;  // with kName: the opening brace of the arguments
 };
 
-// Of {"name": "…", "arguments": {… or with "parameters". Decides within kHeaderBytesMax.
+// Of {"name": "…", "arguments": {… or with "tool_name" and "parameters"; other members in front of
+// those two may be plain texts. Decides within kHeaderBytesMax.
 inline constexpr std::size_t kHeaderBytesMax = 4096;
 CallHeader read_call_header(std::string_view text);
+
+// Of {"name": {…}}, the only member of its object.
+CallHeader read_named_header(std::string_view text);
 
 // A whole object in any order of keys, also {"function": {"name", "arguments"}}; nothing when it
 // is no call.
@@ -44,6 +48,11 @@ std::optional<ParsedCall> parse_function_tags(std::string_view text, const Order
 
 // name<arg_key>key</arg_key><arg_value>value</arg_value>… up to the text's end.
 std::optional<ParsedCall> parse_argument_tags(std::string_view text, const OrderedJson& tools);
+
+// The value of a parameter that is written as plain text: a text where the tool's schema says
+// string, else JSON where it is JSON.
+OrderedJson argument_value(std::string_view text, const OrderedJson& tools, std::string_view name,
+                           std::string_view parameter);
 
 // Letters, digits and any of _-.:/, of which it begins with none but _.
 bool is_call_name(std::string_view name);

@@ -85,6 +85,41 @@ Spec with_thoughts(Spec spec, const std::optional<ReasoningTags>& tags, Reasonin
        std::move(spec)});
 }
 
+// Thoughts in a message of their own, or none, and then a message with this header.
+Spec in_channel(const std::string& header, Spec body) {
+  const auto message = [](const std::string& head, Spec inner) {
+    return Spec::sequence({Spec::token("<|channel|>"), Spec::literal(head),
+                           Spec::token("<|message|>"), std::move(inner)});
+  };
+  Spec answer = message(header, std::move(body));
+  Spec next = Spec::sequence({Spec::token("<|start|>"), Spec::literal("assistant"), answer});
+  Spec thought =
+      Spec::free_text({{.text = "<|end|>", .is_token = true, .parts = {std::move(next)}}});
+  return Spec::alternatives({message("analysis", std::move(thought)), std::move(answer)});
+}
+
+// One call: the header of its message names the tool.
+Spec call_in_channel(const std::vector<ToolFunction>& tools) {
+  std::vector<Spec> calls;
+  for (const ToolFunction& tool : tools) {
+    Spec arguments =
+        tool.parameters.empty() ? Spec::json_object() : Spec::json_schema(tool.parameters);
+    calls.push_back(
+        in_channel("commentary to=functions." + tool.name + " json", std::move(arguments)));
+  }
+  return Spec::alternatives(std::move(calls));
+}
+
+// What a model that writes messages in channels is held to; nothing where it is free.
+std::optional<Spec> channel_choice(const GenerationRequest& request, const OrderedJson& tools,
+                                   std::optional<Spec> text) {
+  if (request.tool_choice.mode == ToolChoice::Mode::kRequired) {
+    return call_in_channel(callable_tools(tools, request.tool_choice));
+  }
+  if (text) return in_channel("final", *std::move(text));
+  return std::nullopt;
+}
+
 struct Calls {
   const GenerationRequest& request;
   const OrderedJson& tools;
@@ -115,6 +150,7 @@ Result<std::optional<ConstraintSpec>> constraint_choice(const GenerationRequest&
   std::optional<Spec> text = format_spec(request.format);
   const auto* chat = std::get_if<ChatPrompt>(&request.prompt);
   if (chat == nullptr) return text;
+  if (format.has_channels) return channel_choice(request, chat->tools, std::move(text));
   const Calls calls{request, chat->tools, format.tools};
   if (request.tool_choice.mode == Mode::kRequired) {
     Spec must = TRY(calls.spec(ToolCallNeed::kMustCall));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "serve/output/channel_parser.h"
 #include "serve/output/reasoning_splitter.h"
 #include "serve/output/text_hooks.h"
 #include "serve/output/tool_call_parser.h"
@@ -92,7 +93,7 @@ std::vector<CallCase> call_cases() {
       {kHermes, R"(<tool_call>{"name": "sum", "arguments": {}}<)", "«sum {}»<"},
       {kLlama, R"({"name": "sum", "parameters": {"x": 1}})", R"(«sum {"x": 1}»)"},
       {kLlama, R"(  {"type": "function", "name": "sum", "parameters": {"x": 1}})",
-       R"(«sum {"x":1}»)"},
+       R"(«sum {"x": 1}»)"},
       {kLlama, R"({"name": "sum", "parameters": {}}; {"name": "now", "parameters": {}})",
        "«sum {}»«now {}»"},
       {kLlama, R"(<|python_tag|>{"name": "odd", "parameters": {}})", "«odd {}»"},
@@ -147,9 +148,93 @@ std::vector<CallCase> call_cases() {
   };
 }
 
+// The same calls in the formats that fewer models have.
+std::vector<CallCase> rarer_call_cases() {
+  const std::string list =
+      R"([{"name": "sum", "arguments": {"x": 1}}, {"name": "now", "arguments": {}}])";
+  const std::string both = R"(«sum {"x": 1}»«now {}»)";
+  const std::string compact = R"(«sum {"x":1,"note":"a, b"}»«now {}»)";
+  const auto invoke = [](const std::string& prefix, const std::string& type) {
+    return "<" + prefix + "invoke name=\"sum\">\n<" + prefix + "parameter name=\"x\"" + type +
+           ">1</" + prefix + "parameter>\n</" + prefix + "invoke>\n<" + prefix +
+           "invoke name=\"now\">\n</" + prefix + "invoke>\n";
+  };
+  const std::string invoked = R"(Hm.«sum {"x":1}»«now {}»)";
+  return {
+      {ToolFormat::kNemotron, "<TOOLCALL>" + list + "</TOOLCALL>", both},
+      {ToolFormat::kNemotron, "<TOOLCALL>[1]</TOOLCALL>", "<TOOLCALL>[1]</TOOLCALL>"},
+      {ToolFormat::kToolCalls, "Hm.\n<tool_calls>" + list + "\n</tool_calls>", "Hm." + both},
+      {ToolFormat::kToolCalls,
+       "<tool_calls>\n{\"name\": \"sum\", \"arguments\": {\"x\": 1}}\n"
+       "{\"name\": \"now\", \"arguments\": {}}\n</tool_calls>",
+       both},
+      {ToolFormat::kPhi4, "<|tool_call|>" + list + "<|/tool_call|>", both},
+      {ToolFormat::kPhi4, "<|tool_call|>" + list, both},
+      {ToolFormat::kFunctools, " functools" + list, both},
+      {ToolFormat::kGigaChat, R"(<|function_call|>{"name": "sum", "arguments": {"x": 1}})",
+       R"(«sum {"x": 1}»)"},
+      {ToolFormat::kGigaChat,
+       "function call<|role_sep|>\n{\"name\": \"sum\", \"arguments\": {\"x\": 1}}<|message_sep|>",
+       R"(«sum {"x": 1}»)"},
+      {ToolFormat::kCommand,
+       "<|START_ACTION|>[\n"
+       R"({"tool_call_id": "0", "tool_name": "sum", "parameters": {"x": 1}},)"
+       "\n"
+       R"({"tool_call_id": "1", "tool_name": "now", "parameters": {}}])"
+       "<|END_ACTION|>",
+       both},
+      {ToolFormat::kApertus, R"(<|tools_prefix|>[{"sum": {"x": 1}}, {"now": {}}]<|tools_suffix|>)",
+       both},
+      {ToolFormat::kLfm, "<|tool_call_start|>[sum(x=1, note='a, b'), now()]<|tool_call_end|>Done.",
+       compact + "Done."},
+      {ToolFormat::kLfm,
+       R"(<|tool_call_start|>[sum(x=[1, {"k": None}], note="\"(\"")]<|tool_call_end|>)",
+       R"(«sum {"x":[1,{"k":null}],"note":"\"(\""}»)"},
+      {ToolFormat::kLfm, "<|tool_call_start|>[sum(x=y)]<|tool_call_end|>",
+       "<|tool_call_start|>[sum(x=y)]<|tool_call_end|>"},
+      {ToolFormat::kPythonic, "[sum(x=1, note='a, b'), now()]", compact},
+      {ToolFormat::kPythonic, "[odd(x=1)]", "[odd(x=1)]"},
+      {ToolFormat::kPythonic, "[1] says sum(x=1)", "[1] says sum(x=1)"},
+      {ToolFormat::kPythonic, "<|python_start|>[sum(x=True)]<|python_end|>", "«sum {\"x\":true}»"},
+      {ToolFormat::kDsml,
+       "Hm.\n\n<｜DSML｜function_calls>\n" + invoke("｜DSML｜", " string=\"false\"") +
+           "</｜DSML｜function_calls>",
+       invoked},
+      {ToolFormat::kDsml,
+       "<｜DSML｜tool_calls><｜DSML｜invoke name=\"sum\"><｜DSML｜parameter name=\"x\" "
+       "string=\"true\">1"
+       "</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜tool_calls>",
+       R"(«sum {"x":"1"}»)"},
+      {ToolFormat::kAtem,
+       "Hm.<atem:function_calls>\n" + invoke("atem:", "") + "</atem:function_calls>", invoked},
+      {ToolFormat::kMiniMax, "Hm.<minimax:tool_call>\n" + invoke("", "") + "</minimax:tool_call>",
+       invoked},
+      {ToolFormat::kMiniMax, "<minimax:tool_call>none", "<minimax:tool_call>none"},
+      {ToolFormat::kMiniCpm,
+       "<function name=\"sum\"><param name=\"note\"><![CDATA[<b>]]></param></function>\n"
+       "<function name=\"now\"></function>",
+       R"(«sum {"note":"<b>"}»«now {}»)"},
+      {ToolFormat::kGemma,
+       "<|tool_call>call:sum{note:<|\"|>a {b}<|\"|>,x:[1,true]}<tool_call|>"
+       "<|tool_call>call:now{}<tool_call|>",
+       R"(«sum {"note":"a {b}","x":[1,true]}»«now {}»)"},
+      {ToolFormat::kSolar,
+       "<|tool_calls|><|tool_call:begin|>id1<|tool_call:name|>sum<|tool_call:args|>{\"x\": 1}"
+       "<|tool_call:end|><|tool_call:begin|>id2<|tool_call:name|>now<|tool_call:args|>{}"
+       "<|tool_call:end|><|calls|>",
+       both},
+  };
+}
+
+std::vector<CallCase> all_call_cases() {
+  std::vector<CallCase> all = call_cases();
+  for (CallCase& each : rarer_call_cases()) all.push_back(std::move(each));
+  return all;
+}
+
 TEST(ToolCallParser, FindsCallsAndLeavesTheRest) {
   Random random(1);
-  for (const CallCase& each : call_cases()) {
+  for (const CallCase& each : all_call_cases()) {
     EXPECT_EQ(parsed(each.format, pieces_of(each.text, random, 0)), each.shown) << each.text;
     EXPECT_EQ(parsed(each.format, pieces_of(each.text, random, 1)), each.shown) << each.text;
   }
@@ -170,7 +255,7 @@ std::string random_text(const std::vector<CallCase>& cases, Random& random) {
 }
 
 TEST(ToolCallParser, AnySplitOfATextGivesTheSameAnswer) {
-  const std::vector<CallCase> cases = call_cases();
+  const std::vector<CallCase> cases = all_call_cases();
   Random random(2);
   for (int i = 0; i < 20'000; ++i) {
     const std::string text = random_text(cases, random);
@@ -260,12 +345,88 @@ TEST(ReasoningSplitter, TakesThoughtsFromTheBeginning) {
   }
 }
 
+struct Channels {
+  std::string thoughts;
+  std::string rest;
+  std::size_t num_calls = 0;
+};
+
+Channels channels(const std::vector<std::string>& pieces) {
+  ChannelParser parser({.tools = tools(), .id_seed = 7});
+  ChannelParser::Output parts;
+  for (const std::string& piece : pieces) parser.push(piece, parts);
+  parser.flush(parts);
+  Channels found{.thoughts = {}, .rest = shown(parts), .num_calls = parser.num_calls()};
+  for (const AnswerEventKind& part : parts) {
+    if (const auto* thought = std::get_if<ReasoningDelta>(&part)) found.thoughts += thought->text;
+  }
+  return found;
+}
+
+TEST(ChannelParser, TellsThoughtsTextAndCallsApart) {
+  struct Case {
+    std::string text;
+    std::string thoughts;
+    std::string rest;
+  };
+  const std::string thought = "<|channel|>analysis<|message|>Let me see.<|end|>";
+  const Case cases[] = {
+      {"<|channel|>final<|message|>Four.", "", "Four."},
+      {thought + "<|start|>assistant<|channel|>final<|message|>Four.<|return|>", "Let me see.",
+       "Four."},
+      {thought + "<|start|>assistant<|channel|>commentary to=functions.sum <|constrain|>json"
+                 "<|message|>{\"x\": 1}<|call|>",
+       "Let me see.", R"(«sum {"x": 1}»)"},
+      {"<|channel|>commentary to=functions.now<|message|>", "", "«now {}»"},
+      {"<|start|>assistant to=functions.sum<|channel|>commentary json<|message|>{\"x\":2}", "",
+       R"(«sum {"x":2}»)"},
+      {"<|channel|>commentary<|message|>I will add.<|end|>" + thought, "Let me see.",
+       "I will add."},
+      {"<|channel|>commentary to=functions.odd<|message|>{}<|call|>", "", "{}"},
+      {"No header at all <|x", "", "No header at all <|x"},
+      {"{\"a\": 1}", "", "{\"a\": 1}"},
+      {"<|channel|>analysis<|message|>a<|channel|>final<|message|>b", "a", "b"},
+      {"<|channel|>fin", "", ""},
+  };
+  Random random(9);
+  for (const Case& each : cases) {
+    for (const double chance : {0.0, 0.3, 1.0}) {
+      const Channels found = channels(pieces_of(each.text, random, chance));
+      EXPECT_EQ(found.thoughts, each.thoughts) << each.text;
+      EXPECT_EQ(found.rest, each.rest) << each.text;
+    }
+  }
+  EXPECT_EQ(channels({thought}).num_calls, 0u);
+}
+
+TEST(ReasoningSplitter, WhatStandsBeforeTheContentIsSkipped) {
+  Random random(3);
+  for (const double chance : {0.0, 1.0}) {
+    ReasoningSplitter splitter(ReasoningTags{"t", "<|think|>", "<|end|>", {}, "assistant"},
+                               ReasoningStart::kUndecided);
+    std::string reasoning;
+    std::string content;
+    const auto take = [&](const ReasoningSplitter::Output& output) {
+      reasoning += output.reasoning;
+      content += output.content;
+    };
+    for (const std::string& piece :
+         pieces_of("<|think|>Hm.<|end|>assistantas it is", random, chance)) {
+      take(splitter.push(piece));
+    }
+    take(splitter.flush());
+    EXPECT_EQ(reasoning, "Hm.");
+    EXPECT_EQ(content, "as it is");
+  }
+}
+
 TEST(AnswerFormats, NamesAndStarts) {
   EXPECT_EQ(MUST(tool_format_named("hermes")), ToolFormat::kHermes);
   EXPECT_EQ(MUST(tool_format_named("none")), ToolFormat::kNone);
   EXPECT_EQ(tool_format_named("x").error().message,
-            "tool_parser is x, expected one of none, mistral, kimi, deepseek, seed, glm, "
-            "qwen3-coder, hermes, function-tag, llama3");
+            "tool_parser is x, expected one of none, mistral, kimi, deepseek, solar, command, "
+            "apertus, gemma, gigachat, nemotron, functools, dsml, atem, minimax, minicpm, lfm, "
+            "phi4, seed, glm, qwen3-coder, hermes, tool-calls, function-tag, pythonic, llama3");
   EXPECT_EQ(MUST(reasoning_tags_named("mistral"))->open, "[THINK]");
   EXPECT_FALSE(MUST(reasoning_tags_named("none")).has_value());
   EXPECT_FALSE(reasoning_tags_named("x").ok());

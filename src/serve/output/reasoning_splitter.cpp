@@ -33,6 +33,11 @@ bool ReasoningSplitter::step(Output& output) {
     case State::kAtContent: {
       pending_.erase(0, num_white_front(pending_));
       if (pending_.empty()) return false;
+      if (!tags_->skipped.empty()) {
+        const MarkMatch match = match_front(pending_, tags_->skipped);
+        if (match == MarkMatch::kMaybe) return false;
+        if (match == MarkMatch::kYes) pending_.erase(0, tags_->skipped.size());
+      }
       state_ = State::kContent;
       return true;
     }
@@ -88,7 +93,8 @@ ReasoningSplitter::Output ReasoningSplitter::flush() {
   Output output;
   if (state_ == State::kInside || state_ == State::kAtStart) {
     output.reasoning = std::exchange(pending_, {});
-  } else if (state_ != State::kAtContent) {
+  } else {
+    if (state_ == State::kAtContent) pending_.erase(0, num_white_front(pending_));
     output.content = std::exchange(pending_, {});
   }
   pending_.clear();

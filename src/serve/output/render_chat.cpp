@@ -28,10 +28,22 @@ Status make_arguments_objects(OrderedJson& message, std::size_t index) {
   return Ok{};
 }
 
+// Templates have different names for what clients call reasoning_content. Those of gpt-oss refuse
+// thoughts beside text and calls.
+void name_thoughts(OrderedJson& message) {
+  const auto found = message.find("reasoning_content");
+  if (found == message.end()) return;
+  const OrderedJson thoughts = *found;
+  if (!message.contains("reasoning")) message["reasoning"] = thoughts;
+  const bool has_all = message.contains("tool_calls") && message["content"] != "";
+  if (!message.contains("thinking") && !has_all) message["thinking"] = thoughts;
+}
+
 Result<OrderedJson> shaped(const ChatPrompt& prompt, const ChatTemplateFacts& facts) {
   OrderedJson messages = prompt.messages;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     OrderedJson& message = messages[i];
+    name_thoughts(message);
     if (facts.needs_argument_objects) TRY(make_arguments_objects(message, i));
     if (!facts.needs_content_parts || !message["content"].is_string()) continue;
     OrderedJson text{{"type", "text"}, {"text", message["content"]}};

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
-#include "base/random.h"
+#include "serve/output/call_id.h"
+#include "serve/output/invoke_syntax.h"
 #include "serve/output/mark_search.h"
 
 namespace millrace {
@@ -14,7 +14,7 @@ namespace {
 // A call that is held back as a whole is text once it is longer.
 constexpr std::size_t kHeldBytesMax = std::size_t{1} << 20;
 
-// The marks of sections of calls, as DeepSeek and Kimi write them.
+// The marks of sections of calls, as DeepSeek, Kimi and Solar write them.
 struct SectionMarks {
   std::string_view section;
   std::string_view call;
@@ -22,58 +22,15 @@ struct SectionMarks {
 };
 
 SectionMarks section_marks(ToolFormat format) {
-  if (format == ToolFormat::kKimi) {
-    return {"<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>"};
-  }
-  return {"<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"};
-}
-
-std::vector<std::string_view> opening_marks(ToolFormat format) {
   switch (format) {
-    case ToolFormat::kNone:
-      return {};
-    case ToolFormat::kHermes:
-    case ToolFormat::kQwen3Coder:
-    case ToolFormat::kGlm:
-      return {"<tool_call>"};
-    case ToolFormat::kSeed:
-      return {"<seed:tool_call>"};
-    case ToolFormat::kFunctionTag:
-      return {"<function="};
-    case ToolFormat::kLlama3:
-      return {"<|python_tag|>"};
-    case ToolFormat::kMistral:
-      return {"[TOOL_CALLS]"};
-    case ToolFormat::kDeepSeek:
     case ToolFormat::kKimi:
-      return {section_marks(format).section, section_marks(format).call};
+      return {"<|tool_calls_section_begin|>", "<|tool_call_begin|>",
+              "<|tool_call_argument_begin|>"};
+    case ToolFormat::kSolar:
+      return {"<|tool_calls|>", "<|tool_call:begin|>", "<|tool_call:args|>"};
+    default:
+      return {"<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"};
   }
-  CHECK(false);  // Every enumerator is named above.
-  return {};
-}
-
-std::vector<std::string_view> closing_marks(ToolFormat format) {
-  switch (format) {
-    case ToolFormat::kNone:
-    case ToolFormat::kMistral:
-      return {};
-    case ToolFormat::kHermes:
-    case ToolFormat::kQwen3Coder:
-    case ToolFormat::kGlm:
-      return {"</tool_call>"};
-    case ToolFormat::kSeed:
-      return {"</seed:tool_call>"};
-    case ToolFormat::kFunctionTag:
-      return {"</function>"};
-    case ToolFormat::kLlama3:
-      return {";", "<|eom_id|>"};
-    case ToolFormat::kDeepSeek:
-      return {"```", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"};
-    case ToolFormat::kKimi:
-      return {"<|tool_call_end|>", "<|tool_calls_section_end|>"};
-  }
-  CHECK(false);  // Every enumerator is named above.
-  return {};
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -97,12 +54,25 @@ std::string_view kimi_name(std::string_view head) {
   return head.substr(0, head.rfind(':'));
 }
 
+// "id<|tool_call:name|>get_weather" → "get_weather".
+std::string_view solar_name(std::string_view head) {
+  constexpr std::string_view kName = "<|tool_call:name|>";
+  const std::size_t at = head.find(kName);
+  return at == std::string_view::npos ? std::string_view() : head.substr(at + kName.size());
+}
+
+// What a call without a mark begins with; only calls of known tools do without.
+char bare_bracket(ToolFormat format) {
+  if (format == ToolFormat::kLlama3) return '{';
+  return format == ToolFormat::kPythonic ? '[' : '\0';
+}
+
 }  // namespace
 
 ToolCallParser::ToolCallParser(ToolCallParserOptions options)
     : options_(std::move(options)),
-      open_marks_(opening_marks(options_.format)),
-      close_marks_(closing_marks(options_.format)) {}
+      open_marks_(call_marks(options_.format).opens),
+      close_marks_(call_marks(options_.format).closes) {}
 
 void ToolCallParser::push(std::string_view text, Output& out) {
   if (options_.format == ToolFormat::kNone) return emit_text(text, out);
@@ -144,8 +114,8 @@ bool ToolCallParser::step_text(Output& out) {
   if (at_boundary_ && num_ended_ > 0) pending_.erase(0, num_white_front(pending_));
   if (pending_.empty()) return false;
   const std::size_t num_white = num_white_front(pending_);
-  const bool is_bare = options_.format == ToolFormat::kLlama3 && at_boundary_ &&
-                       num_white < pending_.size() && pending_[num_white] == '{';
+  const bool is_bare = at_boundary_ && num_white < pending_.size() &&
+                       pending_[num_white] == bare_bracket(options_.format);
   std::size_t at = is_bare ? num_white : std::string::npos;
   std::string_view mark;
   for (const std::string_view each : open_marks_) {
@@ -177,8 +147,7 @@ bool ToolCallParser::step_text(Output& out) {
 }
 
 bool ToolCallParser::step_opened(Output& out) {
-  const std::size_t num_white = num_white_front(pending_);
-  if (num_white == pending_.size()) return false;
+  if (num_white_front(pending_) == pending_.size()) return false;
   switch (options_.format) {
     case ToolFormat::kNone:
       return false;
@@ -186,6 +155,7 @@ bool ToolCallParser::step_opened(Output& out) {
       return open_mistral(out);
     case ToolFormat::kDeepSeek:
     case ToolFormat::kKimi:
+    case ToolFormat::kSolar:
       return open_section(out);
     case ToolFormat::kFunctionTag:
       return open_function_tag(out);
@@ -194,18 +164,114 @@ bool ToolCallParser::step_opened(Output& out) {
     case ToolFormat::kHermes:
     case ToolFormat::kQwen3Coder:
     case ToolFormat::kSeed:
-    case ToolFormat::kGlm: {
-      if (pending_[num_white] == '{') return open_object(out);
-      if (options_.format == ToolFormat::kGlm) return open_argument_tags(out);
-      return open_function_tags(out);
-    }
+    case ToolFormat::kGlm:
+      return open_tags(out);
+    case ToolFormat::kToolCalls:
+    case ToolFormat::kNemotron:
+    case ToolFormat::kPhi4:
+    case ToolFormat::kCommand:
+    case ToolFormat::kGigaChat:
+    case ToolFormat::kFunctools:
+    case ToolFormat::kApertus:
+      return open_list(out);
+    case ToolFormat::kLfm:
+    case ToolFormat::kPythonic:
+      return open_python(out);
+    case ToolFormat::kDsml:
+    case ToolFormat::kAtem:
+    case ToolFormat::kMiniMax:
+    case ToolFormat::kMiniCpm:
+      return open_invoke(out);
+    case ToolFormat::kGemma:
+      return open_until_close(out, [](std::string_view text) { return parse_gemma_call(text); });
   }
   return false;
 }
 
+// An object in formats that may have one where others have tags.
+bool ToolCallParser::open_tags(Output& out) {
+  if (pending_[num_white_front(pending_)] == '{') return open_object(out);
+  if (options_.format != ToolFormat::kGlm) return open_function_tags(out);
+  return open_until_close(
+      out, [&](std::string_view text) { return parse_argument_tags(text, options_.tools); });
+}
+
+// [{…}, {…}], or objects one after the other
+bool ToolCallParser::open_list(Output& out) {
+  const std::size_t num_white = num_white_front(pending_);
+  const bool is_behind_bracket = raw_.size() > 1 && raw_.back() == '[';
+  if (is_behind_bracket && !in_array_) in_array_ = true;  // The mark has it: functools[
+  if (pending_[num_white] == '[' && !in_array_) {
+    raw_ += pending_.substr(0, num_white + 1);
+    pending_.erase(0, num_white + 1);
+    in_array_ = true;
+    return true;
+  }
+  return open_object(out);
+}
+
+// [name(key=value), …]
+bool ToolCallParser::open_python(Output& out) {
+  const std::size_t num_white = num_white_front(pending_);
+  if (pending_[num_white] == '[' && !in_array_) {
+    raw_ += pending_.substr(0, num_white + 1);
+    pending_.erase(0, num_white + 1);
+    in_array_ = true;
+    return true;
+  }
+  const std::string_view text = std::string_view(pending_).substr(0, kHeldBytesMax);
+  if (num_searched_ == 0) {
+    const std::size_t begin = text.substr(0, kHeaderBytesMax).find('(');
+    const std::string_view name = trimmed(text.substr(0, begin));
+    if (!name.empty() && !is_call_name(name)) return fail(out);
+    if (begin == std::string_view::npos) return text.size() >= kHeaderBytesMax && fail(out);
+    if (name.empty()) return fail(out);
+    if (is_bare_ && !is_known(name)) return fail(out);
+    num_searched_ = begin;
+    python_ = PythonScanner();
+  }
+  num_searched_ += python_.feed(text.substr(num_searched_));
+  if (!python_.is_done()) return text.size() == kHeldBytesMax && fail(out);
+  const std::optional<ParsedCall> call = parse_python_call(text.substr(0, num_searched_));
+  if (!call) return fail(out);
+  pending_.erase(0, num_searched_);
+  return whole_call(*call, out);
+}
+
+// <invoke name="name"><parameter name="key">value</parameter></invoke>
+bool ToolCallParser::open_invoke(Output& out) {
+  const InvokeTags tags = invoke_tags(options_.format);
+  const std::string opening = "<" + std::string(tags.call) + " name=\"";
+  if (!raw_.ends_with(opening)) {  // Behind the block's mark.
+    const std::size_t num_white = num_white_front(pending_);
+    const MarkMatch match = match_front(std::string_view(pending_).substr(num_white), opening);
+    if (match == MarkMatch::kNo) return fail(out);
+    if (match == MarkMatch::kMaybe) return false;
+    raw_ += pending_.substr(0, num_white + opening.size());
+    pending_.erase(0, num_white + opening.size());
+    return true;
+  }
+  const std::string_view text = std::string_view(pending_).substr(0, kHeldBytesMax);
+  const std::string closing = "</" + std::string(tags.call) + ">";
+  // Values may hold the tag too, so each one that comes is tried.
+  for (std::size_t end = text.find(closing, num_searched_); end != std::string_view::npos;
+       end = text.find(closing, num_searched_)) {
+    num_searched_ = end + closing.size();
+    std::size_t num_bytes = 0;
+    const std::optional<ParsedCall> call =
+        parse_invoke(text.substr(0, num_searched_), tags, options_.tools, num_bytes);
+    if (!call) continue;
+    pending_.erase(0, num_bytes);
+    return whole_call(*call, out);
+  }
+  num_searched_ = std::max(num_searched_, text.size() - std::min(text.size(), closing.size() - 1));
+  return text.size() == kHeldBytesMax && fail(out);
+}
+
 // {"name": …, "arguments": {…}}
 bool ToolCallParser::open_object(Output& out) {
-  CallHeader header = read_call_header(pending_);
+  CallHeader header = options_.format == ToolFormat::kApertus ? read_named_header(pending_)
+                                                              : read_call_header(pending_);
   switch (header.start) {
     case CallStart::kNeedMore:
       return false;
@@ -255,8 +321,9 @@ bool ToolCallParser::open_function_tags(Output& out) {
   return text.size() == kHeldBytesMax && fail(out);
 }
 
-// name<arg_key>key</arg_key><arg_value>value</arg_value>, up to the closing mark
-bool ToolCallParser::open_argument_tags(Output& out) {
+// A call that ends where its closing mark is.
+bool ToolCallParser::open_until_close(
+    Output& out, FunctionRef<std::optional<ParsedCall>(std::string_view)> parse) {
   const std::string_view text = std::string_view(pending_).substr(0, kHeldBytesMax);
   const std::string_view end_mark = close_marks_.front();
   const std::size_t end = text.find(end_mark, num_searched_);
@@ -264,7 +331,7 @@ bool ToolCallParser::open_argument_tags(Output& out) {
     num_searched_ = text.size() - std::min(text.size(), end_mark.size() - 1);
     return text.size() == kHeldBytesMax && fail(out);
   }
-  const std::optional<ParsedCall> call = parse_argument_tags(text.substr(0, end), options_.tools);
+  const std::optional<ParsedCall> call = parse(text.substr(0, end));
   if (!call) return fail(out);
   pending_.erase(0, end);
   return whole_call(*call, out);
@@ -285,15 +352,9 @@ bool ToolCallParser::open_function_tag(Output& out) {
 
 // A list of objects, one object, or name[CALL_ID]id[ARGS]{…}
 bool ToolCallParser::open_mistral(Output& out) {
-  const std::size_t num_white = num_white_front(pending_);
-  if (pending_[num_white] == '{') return open_object(out);
+  const char first = pending_[num_white_front(pending_)];
+  if (first == '{' || (first == '[' && !in_array_)) return open_list(out);
   if (in_array_) return fail(out);
-  if (pending_[num_white] == '[') {
-    raw_ += pending_.substr(0, num_white + 1);
-    pending_.erase(0, num_white + 1);
-    in_array_ = true;
-    return true;
-  }
   const std::string_view header = std::string_view(pending_).substr(0, kHeaderBytesMax);
   const std::size_t brace = header.find('{');
   if (brace == std::string_view::npos) return header.size() == kHeaderBytesMax && fail(out);
@@ -329,6 +390,7 @@ bool ToolCallParser::open_section(Output& out) {
     name = trimmed(rest.substr(0, rest.find("```")));
   }
   if (options_.format == ToolFormat::kKimi) name = kimi_name(name);
+  if (options_.format == ToolFormat::kSolar) name = solar_name(name);
   if (!is_call_name(name)) return fail(out);
   return begin_call(std::string(name), brace, State::kClosing, out);
 }
@@ -362,12 +424,19 @@ bool ToolCallParser::step_closing() {
   if (in_array_ && pending_[0] == ',') {
     pending_.erase(0, 1);
     raw_.clear();
+    num_searched_ = 0;
     state_ = State::kOpened;
     return true;
   }
   if (in_array_ && pending_[0] == ']') {
     pending_.erase(0, 1);
     in_array_ = false;
+    return true;
+  }
+  if (!in_array_ && pending_[0] == '{' && options_.format == ToolFormat::kToolCalls) {
+    raw_.clear();
+    num_searched_ = 0;
+    state_ = State::kOpened;
     return true;
   }
   for (const std::string_view mark : close_marks_) {
@@ -434,15 +503,10 @@ bool ToolCallParser::is_known(std::string_view name) const {
 
 // Templates of Mistral insist on ids of nine letters and digits.
 std::string ToolCallParser::next_id() const {
-  constexpr std::string_view kDigits =
-      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  const bool is_mistral = options_.format == ToolFormat::kMistral;
-  std::string id = is_mistral ? "" : "call_";
-  for (std::size_t i = 0; i < (is_mistral ? 9u : 20u); ++i) {
-    const double chance = uniform01({options_.id_seed, num_begun_, i});
-    id += kDigits[static_cast<std::size_t>(chance * static_cast<double>(kDigits.size()))];
-  }
-  return id;
+  constexpr std::size_t kMistralDigits = 9;
+  return options_.format == ToolFormat::kMistral
+             ? call_digits(options_.id_seed, num_begun_, kMistralDigits)
+             : make_call_id(options_.id_seed, num_begun_);
 }
 
 }  // namespace millrace

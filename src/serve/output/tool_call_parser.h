@@ -3,15 +3,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/json.h"
 #include "serve/api/answer.h"
 #include "serve/output/answer_format.h"
 #include "serve/output/call_syntax.h"
 #include "serve/output/json_scanner.h"
+#include "serve/output/literal_syntax.h"
 
 namespace millrace {
 
@@ -58,7 +61,12 @@ class ToolCallParser {
 
   bool open_object(Output& out);
   bool open_function_tags(Output& out);
-  bool open_argument_tags(Output& out);
+  bool open_tags(Output& out);
+  bool open_list(Output& out);
+  bool open_python(Output& out);
+  bool open_invoke(Output& out);
+  bool open_until_close(Output& out,
+                        FunctionRef<std::optional<ParsedCall>(std::string_view)> parse);
   bool open_function_tag(Output& out);
   bool open_mistral(Output& out);
   bool open_section(Output& out);
@@ -82,6 +90,7 @@ class ToolCallParser {
   bool in_array_ = false;         // in a list of calls
   bool at_boundary_ = true;       // nothing but white space since the beginning or the last call
   JsonScanner scanner_;
+  PythonScanner python_;
   std::size_t num_begun_ = 0;
   std::size_t num_ended_ = 0;
 };
