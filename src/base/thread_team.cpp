@@ -28,6 +28,7 @@ void pause_cpu() {
 
 ThreadTeam::ThreadTeam(std::size_t num_threads) : num_threads_(num_threads) {
   CHECK(num_threads > 0);
+  CHECK(num_threads <= kRankMask);
   workers_.reserve(num_threads - 1);
   for (std::size_t rank = 1; rank < num_threads; ++rank) {
     workers_.emplace_back([this, rank] { worker_loop(rank); });
@@ -35,49 +36,69 @@ ThreadTeam::ThreadTeam(std::size_t num_threads) : num_threads_(num_threads) {
 }
 
 ThreadTeam::~ThreadTeam() {
-  stopping_ = true;
-  step_.fetch_add(1, std::memory_order_release);
-  step_.notify_all();
+  announce(0);
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadTeam::run(FunctionRef<void(std::size_t)> work) {
-  if (num_threads_ == 1) {
+void ThreadTeam::announce(std::size_t num_ranks) {
+  const std::uint32_t count = (step_.load(std::memory_order_relaxed) >> kRankBits) + 1;
+  step_.store(count << kRankBits | static_cast<std::uint32_t>(num_ranks),
+              std::memory_order_seq_cst);
+  if (num_sleeping_.load(std::memory_order_seq_cst) > 0) step_.notify_all();
+}
+
+void ThreadTeam::run(std::size_t num_ranks, FunctionRef<void(std::size_t)> work) {
+  CHECK(num_ranks > 0);
+  CHECK(num_ranks <= num_threads_);
+  num_ranks_ = num_ranks;
+  if (num_ranks == 1) {  // The workers notice nothing.
     work(0);
     return;
   }
   work_ = &work;
-  step_.fetch_add(1, std::memory_order_seq_cst);
-  if (num_sleeping_.load(std::memory_order_seq_cst) > 0) step_.notify_all();
+  announce(num_ranks);
   work(0);
   barrier();  // The last rank out; work must not be touched after this.
 }
 
 void ThreadTeam::worker_loop(std::size_t rank) {
   std::uint32_t seen = 0;
+  Patience patience = Patience::kSpins;
   for (;;) {
-    wait_for_step(seen);
-    ++seen;
-    if (stopping_) return;
+    seen = wait_for_step(seen, patience);
+    const std::uint32_t num_ranks = seen & kRankMask;
+    if (num_ranks == 0) return;
+    // Steps that are not ours are likely to be followed by others.
+    patience = rank < num_ranks ? Patience::kSpins : Patience::kSleeps;
+    if (rank >= num_ranks) continue;
     (*work_)(rank);
     barrier();
   }
 }
 
-void ThreadTeam::wait_for_step(std::uint32_t seen) {
-  for (std::size_t spin = 0; spin < kSpinsBeforeSleep; ++spin) {
-    if (step_.load(std::memory_order_acquire) != seen) return;
+std::uint32_t ThreadTeam::wait_for_step(std::uint32_t seen, Patience patience) {
+  const std::size_t num_spins = patience == Patience::kSpins ? kSpinsBeforeSleep : 0;
+  for (std::size_t spin = 0; spin < num_spins; ++spin) {
+    const std::uint32_t step = step_.load(std::memory_order_acquire);
+    if (step != seen) return step;
     pause_cpu();
   }
   num_sleeping_.fetch_add(1, std::memory_order_seq_cst);
-  while (step_.load(std::memory_order_seq_cst) == seen) step_.wait(seen, std::memory_order_seq_cst);
+  std::uint32_t step = step_.load(std::memory_order_seq_cst);
+  while (step == seen) {
+    step_.wait(seen, std::memory_order_seq_cst);
+    step = step_.load(std::memory_order_seq_cst);
+  }
   num_sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+  return step;
 }
 
 void ThreadTeam::barrier() {
-  if (num_threads_ == 1) return;
+  // Before we arrive: after that rank 0 may be in another step already.
+  const std::size_t num_ranks = num_ranks_;
+  if (num_ranks == 1) return;
   const std::uint32_t generation = generation_.load(std::memory_order_acquire);
-  if (num_arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == num_threads_) {
+  if (num_arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == num_ranks) {
     num_arrived_.store(0, std::memory_order_relaxed);
     generation_.store(generation + 1, std::memory_order_seq_cst);
     if (num_waiting_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();

@@ -17,6 +17,35 @@ TEST(ThreadTeam, EveryRankRunsEveryStep) {
   }
 }
 
+// Fewer ranks run a step, then more again: nobody runs what is not his, and nobody misses his own.
+TEST(ThreadTeam, StepsOfFewerRanksLeaveTheOthersOut) {
+  constexpr std::size_t kThreads = 5;
+  ThreadTeam team(kThreads);
+  std::vector<std::size_t> calls(kThreads, 0);
+  std::vector<std::size_t> expected(kThreads, 0);
+  for (std::size_t step = 0; step < 3000; ++step) {
+    const std::size_t num_ranks = 1 + (step * step / 7 + step) % kThreads;
+    std::size_t num_after_barrier[kThreads] = {};
+    team.run(num_ranks, [&](std::size_t rank) {
+      ++calls[rank];
+      team.barrier();
+      num_after_barrier[rank] = std::accumulate(calls.begin(), calls.end(), std::size_t{0});
+    });
+    for (std::size_t rank = 0; rank < num_ranks; ++rank) ++expected[rank];
+    const std::size_t sum = std::accumulate(expected.begin(), expected.end(), std::size_t{0});
+    for (std::size_t rank = 0; rank < num_ranks; ++rank) ASSERT_EQ(num_after_barrier[rank], sum);
+  }
+  EXPECT_EQ(calls, expected);
+  // They slept meanwhile, and wake when they are wanted.
+  for (int step = 0; step < 100; ++step) {
+    for (int i = 0; i < 20; ++i) team.run(2, [&](std::size_t rank) { ++calls[rank]; });
+    team.run([&](std::size_t rank) { ++calls[rank]; });
+  }
+  for (std::size_t rank = 0; rank < kThreads; ++rank) {
+    EXPECT_EQ(calls[rank], expected[rank] + (rank < 2 ? 2100 : 100));
+  }
+}
+
 TEST(ThreadTeam, BarrierMakesWritesOfAllRanksVisible) {
   constexpr std::size_t kThreads = 4;
   ThreadTeam team(kThreads);

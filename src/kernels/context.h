@@ -42,7 +42,8 @@ class KernelContext {
   }
 
  private:
-  friend void run_step(KernelContext& context, FunctionRef<void(KernelContext&)> step);
+  friend void run_step(KernelContext& context, std::size_t num_ranks,
+                       FunctionRef<void(KernelContext&)> step);
 
   const CpuKernels* kernels_;
   ThreadTeam* team_;
@@ -51,8 +52,11 @@ class KernelContext {
   std::size_t num_ranks_ = 1;
 };
 
-// Runs `step` on every rank of the team at once, each with a context of its own. Not from inside a
-// step.
+// Runs `step` on the first `num_ranks` of the team at once, each with a context of its own; results
+// do not depend on how many. 1 to num_threads(). Not from inside a step.
+void run_step(KernelContext& context, std::size_t num_ranks,
+              FunctionRef<void(KernelContext&)> step);
+// On all of them.
 void run_step(KernelContext& context, FunctionRef<void(KernelContext&)> step);
 
 }  // namespace millrace
