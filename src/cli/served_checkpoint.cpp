@@ -124,6 +124,7 @@ Result<std::unique_ptr<ServedCheckpoint>> ServedCheckpoint::open(
   }
   served->engine_.vocabulary = session.spec().vocabulary;
   served->engine_.context_tokens = session.context_tokens();
+  served->engine_.block_bytes = TRY(kv_bytes_per_block(session.cache().spec()));
   served->engine_.pooled_width = session.spec().hidden;
   served->engine_.adapter_rank_max = kAdapterRankMax;
   served->adapters_ = std::make_shared<AdapterStore>(

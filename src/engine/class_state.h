@@ -1,34 +1,42 @@
 // What the scheduler keeps for each service class: who waits, who runs, what it holds.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/finish.h"
+#include "engine/indexed_heap.h"
 #include "engine/sequence.h"
 #include "engine/service_class.h"
 
 namespace millrace {
 
-// Waiting sequences, who goes first last, so that taking the head and adding the newest touch
-// little. Never allocates after construction.
+// Waiting sequences of a class by who goes first; one comes or goes in O(log n). Never allocates
+// after construction.
 class WaitingQueue {
  public:
-  explicit WaitingQueue(std::size_t num_max) { sequences_.reserve(num_max); }
+  explicit WaitingQueue(std::size_t num_max) : heap_(num_max) {}
 
-  std::size_t size() const { return sequences_.size(); }
-  bool empty() const { return sequences_.empty(); }
-  Sequence& head() const;
+  std::size_t size() const { return heap_.size(); }
+  bool empty() const { return heap_.empty(); }
+  std::size_t num_tokens() const { return num_tokens_; }  // Sequence::num_queued_tokens of all
+  Sequence& head() const { return heap_.head(); }
+  bool contains(const Sequence& sequence) const { return heap_.contains(sequence); }
   void insert(Sequence& sequence);
-  void pop_head();
-  // Drops those whose end is known.
-  void erase_finished();
-  // Who goes first last.
-  const std::vector<Sequence*>& sequences() const { return sequences_; }
+  void erase(Sequence& sequence);
+  // The head first, the others in no order.
+  const std::vector<Sequence*>& sequences() const { return heap_.items(); }
 
  private:
-  std::vector<Sequence*> sequences_;
+  struct GoesBefore {
+    bool operator()(const Sequence& a, const Sequence& b) const { return a.goes_before(b); }
+  };
+
+  IndexedHeap<Sequence, &Sequence::waiting_place, GoesBefore> heap_;
+  std::size_t num_tokens_ = 0;
 };
 
 // Tokens per second over the last half minute of work, so that a wait can be foretold.
@@ -50,7 +58,11 @@ struct ClassCounts {
   std::uint64_t num_asked_tokens = 0;   // that the prefix index was asked for
   std::uint64_t num_output_tokens = 0;
   std::uint64_t num_preemptions = 0;
-  std::uint64_t num_reclaims = 0;  // times that others were preempted to give it its quota back
+  std::uint64_t num_lost_tokens = 0;  // computed, and given up by preemption
+  std::uint64_t num_reclaims = 0;     // times that others were preempted to give it its quota back
+  std::uint64_t num_responses = 0;    // first tokens, and vectors
+  double response_seconds = 0;        // from submission to then, of all of them
+  std::array<std::uint64_t, kNumFinishReasons> num_finished{};  // by FinishReason
 };
 
 enum class Denial : std::uint8_t { kNone, kSlot, kBlocks, kOwnCap };

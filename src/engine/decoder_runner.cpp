@@ -139,7 +139,9 @@ void DecoderRunner::execute(Step& step) {
   step.batch.fill_drawn(drawn_);
   for (const BlockCopy& copy : plan.copies) copy_block(copy);
   const ForwardBatch batch = step.batch.view();
-  run_step(context_, [&](KernelContext& context) {
+  step.result.num_ranks =
+      std::min<std::size_t>(plan.threads_max.value_or(UINT32_MAX), context_.num_threads());
+  run_step(context_, step.result.num_ranks, [&](KernelContext& context) {
     const ForwardOutput output = decoder_.forward(context, batch, cache_);
     if (!step.batch.sampled().empty()) sample_rows(step, output.logits, context, step.result);
     if (!step.batch.pooled().empty()) pool_rows(step.batch, output.states, context);

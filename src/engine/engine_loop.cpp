@@ -63,7 +63,7 @@ void Engine::finish_step() {
     return;
   }
   if (result_.elapsed == Duration{0}) result_.elapsed = end - begin;
-  meter_.note_step(plan.shape, result_.elapsed);
+  meter_.note_step(plan.shape, result_.elapsed, result_.num_ranks);
   scheduler_.apply(result_);
   meter_.host().apply += seconds(clock_.now() - end);
 }
@@ -78,7 +78,7 @@ void Engine::recover(const Error& error) {
     const StepPlan& plan = scheduler_.oldest_open();
     const TimePoint begin = clock_.now();
     run_parts(plan, failure);
-    meter_.note_step(plan.shape, clock_.now() - begin);
+    meter_.note_step(plan.shape, clock_.now() - begin, result_.num_ranks);
     scheduler_.apply(result_);
     if (scheduler_.num_open() == 0) return;
     emit();
@@ -150,6 +150,7 @@ void Engine::run_parts(const StepPlan& plan, std::optional<Error> failure) {
 // tokens are known.
 void Engine::fill_part(const StepPlan& plan, std::size_t begin, std::size_t end) {
   part_.clear();
+  part_.threads_max = plan.threads_max;
   for (std::size_t i = begin; i < end; ++i) {
     PlannedChunk chunk = plan.chunks[i];
     if (chunk.sequence->finish) continue;

@@ -9,10 +9,11 @@ void EngineMeter::begin_turn(TimePoint now) {
   if (!work_since_) work_since_ = now;
 }
 
-void EngineMeter::note_step(const StepShape& shape, Duration elapsed) {
+void EngineMeter::note_step(const StepShape& shape, Duration elapsed, std::size_t num_ranks) {
   ++stats_.num_steps;
   stats_.num_tokens += shape.num_tokens;
   stats_.busy_seconds += seconds(elapsed);
+  stats_.thread_seconds += seconds(elapsed) * static_cast<double>(num_ranks);
   stats_.step_seconds.add(seconds(elapsed));
   stats_.step_tokens.add(static_cast<double>(shape.num_tokens));
 }
@@ -40,10 +41,15 @@ void EngineMeter::end_turn(TimePoint now, const Scheduler& scheduler, const Bloc
 void EngineMeter::show(const Scheduler& scheduler, const BlockPool& pool) {
   stats_.num_live = scheduler.num_live();
   stats_.num_running = scheduler.num_running();
+  stats_.num_parked = scheduler.num_parked();
   stats_.block_tokens = scheduler.options().block_tokens;
   stats_.num_blocks = pool.num_blocks();
   stats_.num_blocks_free = pool.num_free();
   stats_.num_blocks_idle = static_cast<std::uint32_t>(scheduler.prefix_index().num_idle());
+  stats_.num_blocks_pinned = static_cast<std::uint32_t>(scheduler.prefix_index().num_pinned());
+  stats_.num_evictions = scheduler.prefix_index().num_evictions();
+  stats_.num_hot_asked = scheduler.hot_prefixes().num_asked();
+  stats_.num_hot_found = scheduler.hot_prefixes().num_found();
   stats_.num_classes = scheduler.options().classes.size();
   stats_.num_output_tokens = 0;
   stats_.num_cached_tokens = 0;

@@ -15,8 +15,8 @@ class EngineMeter {
  public:
   // Engine thread. There is work from here on, if there was none before.
   void begin_turn(TimePoint now);
-  // A step of this shape took so long on the device.
-  void note_step(const StepShape& shape, Duration elapsed);
+  // A step of this shape took so long on so many threads of the device.
+  void note_step(const StepShape& shape, Duration elapsed, std::size_t num_ranks);
   void note_failed_step() { ++stats_.num_failed_steps; }
   void note_retry() { ++stats_.num_step_retries; }
   HostSeconds& host() { return stats_.host; }

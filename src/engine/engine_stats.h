@@ -18,8 +18,9 @@ namespace millrace {
 struct ClassStats {
   std::size_t num_waiting = 0;  // parked choices not counted
   std::size_t num_running = 0;
-  std::size_t num_blocks = 0;  // in its sequences' tables; shared ones count in each
-  double share_part = 0;       // of all
+  std::size_t num_blocks = 0;   // in its sequences' tables; shared ones count in each
+  double share_part = 0;        // of all
+  double share_configured = 0;  // the same before the controller moved anything
   std::uint64_t work_done = 0;
   double start_tokens_per_second = 0;  // of prompts, while some wait; 0 when not known
   ClassCounts counts;
@@ -59,10 +60,15 @@ struct EngineStats {
 
   std::size_t num_live = 0;  // waiting, parked and running
   std::size_t num_running = 0;
+  std::size_t num_parked = 0;  // choices that wait for the first one's prompt
   std::size_t block_tokens = 0;
-  std::uint32_t num_blocks = 0;       // of the KV pool
-  std::uint32_t num_blocks_free = 0;  // in nobody's hands
-  std::uint32_t num_blocks_idle = 0;  // cached prefixes that no sequence holds
+  std::uint32_t num_blocks = 0;         // of the KV pool
+  std::uint32_t num_blocks_free = 0;    // in nobody's hands
+  std::uint32_t num_blocks_idle = 0;    // cached prefixes that no sequence holds
+  std::uint32_t num_blocks_pinned = 0;  // of hot prompts, whoever else holds them
+  std::uint64_t num_evictions = 0;      // cached blocks that made way for others
+  std::size_t num_hot_asked = 0;        // prefixes that are pinned: asked for, and found
+  std::size_t num_hot_found = 0;
   std::size_t num_classes = 0;
   std::array<ClassStats, kClassesMax> classes{};  // the first num_classes, as what follows
   std::array<ClassDoor, kClassesMax> doors{};
@@ -77,6 +83,7 @@ struct EngineStats {
   // device is kept.
   double busy_seconds = 0;
   double work_seconds = 0;
+  double thread_seconds = 0;  // busy ones times the threads of the step
   HostSeconds host;
   BucketCounts<kStepSecondsBounds> step_seconds;
   BucketCounts<kStepTokensBounds> step_tokens;
@@ -84,7 +91,7 @@ struct EngineStats {
   // How often the controller moved shares, by ShareReason.
   std::array<std::uint64_t, kShareReasons> num_share_moves{};
 
-  // Held by sequences.
+  // Held by sequences or pins.
   std::uint32_t num_blocks_held() const { return num_blocks - num_blocks_free - num_blocks_idle; }
   // 1 when nothing ever waited for the host; 0 before the first step.
   double busy_fraction() const { return work_seconds > 0 ? busy_seconds / work_seconds : 0; }

@@ -590,6 +590,67 @@ TEST(EngineCreate, CapsInBytesBecomeBlocks) {
   EXPECT_EQ(Engine::create(options, pool, runner, clock).error().message,
             "class background: kv_bytes_max is 999, expected a block of the KV cache at least, "
             "1000 bytes");
+  options.scheduler.classes[0].kv_part_max = 1.5;
+  EXPECT_EQ(Engine::create(options, pool, runner, clock).error().message,
+            "class interactive: kv_part_max is 1.500000, expected above 0 and at most 1");
+}
+
+// A step with classes that have a cap on threads runs on the most that one of them allows, and on
+// all as soon as anybody else is in it.
+TEST_P(EngineTest, StepsOfCappedClassesAskForFewThreads) {
+  SchedulerOptions scheduler{.block_tokens = 4};
+  scheduler.classes.push_back({.name = "third"});
+  scheduler.classes[1].threads_max = 1;
+  scheduler.classes[2].threads_max = 2;
+  make(scheduler);
+  const auto threads_of = [&](std::vector<std::uint32_t> classes) {
+    std::vector<TokenStream> streams;
+    for (const std::uint32_t index : classes) {
+      Request request = make_request({1, 2, 3}, 4);
+      request.service_class = ClassId{index};
+      streams.push_back(MUST(engine_->submit(std::move(request))));
+    }
+    engine_->step();
+    EXPECT_EQ(engine_->scheduler().last_plan().chunks.size(), classes.size());
+    const auto threads = engine_->scheduler().last_plan().threads_max;
+    while (engine_->step()) {
+    }
+    return threads;
+  };
+  EXPECT_EQ(threads_of({0}), std::nullopt);
+  EXPECT_EQ(threads_of({1}), 1u);
+  EXPECT_EQ(threads_of({1, 1}), 1u);
+  EXPECT_EQ(threads_of({1, 2}), 2u);
+  EXPECT_EQ(threads_of({2, 1}), 2u);
+  EXPECT_EQ(threads_of({0, 1}), std::nullopt);
+  EXPECT_EQ(threads_of({1, 0, 2}), std::nullopt);
+}
+
+TEST_P(EngineTest, StatsSayWhatWasDoneForWhom) {
+  make();
+  runner_.step_time = std::chrono::milliseconds(30);
+  const std::vector<TokenId> prompt(9, 1);
+  for (int round = 0; round < 2; ++round) {
+    TokenStream first = MUST(engine_->submit(make_request(prompt, 3)));
+    TokenStream second = MUST(engine_->submit(make_request({5}, 3)));
+    clock_.advance(std::chrono::seconds(1));
+    if (round == 1) second.cancel();
+    while (engine_->step()) {
+    }
+  }
+  const EngineStats stats = engine_->stats();
+  const ClassStats& done = stats.classes[0];
+  EXPECT_EQ(done.share_configured, 0.7);
+  EXPECT_EQ(done.counts.num_responses, 3u);
+  EXPECT_NEAR(done.counts.response_seconds, 3 * 1.03, 1e-9);
+  EXPECT_EQ(done.counts.num_finished[static_cast<std::size_t>(FinishReason::kLength)], 3u);
+  EXPECT_EQ(done.counts.num_finished[static_cast<std::size_t>(FinishReason::kCancelled)], 1u);
+  EXPECT_EQ(done.counts.num_cached_tokens, 8u);
+  EXPECT_EQ(done.counts.num_prompt_tokens, 9u + 1 + 1);
+  EXPECT_EQ(stats.num_output_tokens, 9u);
+  EXPECT_EQ(stats.num_parked, 0u);
+  EXPECT_EQ(stats.num_evictions, 0u);
+  EXPECT_NEAR(stats.thread_seconds, stats.busy_seconds, 1e-9);
 }
 
 INSTANTIATE_TEST_SUITE_P(Loops, EngineTest,

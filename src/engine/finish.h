@@ -20,6 +20,8 @@ enum class FinishReason : std::uint8_t {
   kError,      // the model or the step failed; the error says how
 };
 
+inline constexpr std::size_t kNumFinishReasons = 5;
+
 // "stop", "length", "cancelled", "deadline", "error".
 std::string_view finish_reason_name(FinishReason reason);
 

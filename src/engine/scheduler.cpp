@@ -32,9 +32,11 @@ Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
       pool_(pool),
       index_(pool, options.block_tokens, options.hot.pinned_blocks_max),
       hot_(options.hot, options.block_tokens, index_),
-      shares_(share_parts(options.classes), kCreditSteps * options.step_tokens_max),
+      configured_parts_(share_parts(options.classes)),
+      shares_(configured_parts_, kCreditSteps * options.step_tokens_max),
       // Those that have ended and that an open plan still names keep their ids.
-      by_id_(options.num_requests_max + kOpenPlansMax * 3 * options.num_sequences_max) {
+      by_id_(options.num_requests_max + kOpenPlansMax * 3 * options.num_sequences_max),
+      deadlines_(options.num_requests_max) {
   CHECK(check_options(options).ok());
   CHECK(options.hot.pinned_blocks_max < pool.num_blocks());
   CHECK(options.num_requests_max <= std::numeric_limits<std::uint32_t>::max());
@@ -44,6 +46,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
     elders_passed_max_.push_back(
         elders_passed_max(options, ClassId{static_cast<std::uint32_t>(i)}));
   }
+  make_costs();
   if (options.controller) controller_.emplace(*options.controller, options.classes);
   free_ids_.reserve(by_id_.size());
   for (std::size_t i = by_id_.size(); i > 0; --i) {
@@ -57,12 +60,36 @@ Scheduler::Scheduler(const SchedulerOptions& options, BlockPool& pool)
     open.sequences.reserve(options.num_sequences_max);
     open.copied.reserve(2 * options.num_sequences_max);
   }
+  finishing_.reserve(options.num_requests_max);
   ended_.reserve(by_id_.size());
   // Each chunk of a step may fill one block that it has not begun, besides those of its tokens.
   set_aside_.reserve(options.num_sequences_max + options.step_tokens_max / options.block_tokens);
   events_.tokens.reserve(options.num_sequences_max);
   events_.started.reserve(options.num_sequences_max);
   events_.finished.reserve(options.num_requests_max);
+}
+
+// Those that are there stay: an open plan may name them.
+void Scheduler::make_costs() {
+  if (costs_.empty()) costs_.push_back({std::nullopt, {}});
+  for (const ServiceClass& service_class : options_.classes) {
+    const auto is_its = [&](const CappedCost& cost) {
+      return cost.threads_max == service_class.threads_max;
+    };
+    if (std::any_of(costs_.begin(), costs_.end(), is_its)) continue;
+    costs_.push_back({service_class.threads_max, {}});
+  }
+}
+
+const CostModel& Scheduler::cost_of(std::optional<std::uint32_t> threads_max) const {
+  for (const CappedCost& cost : costs_) {
+    if (cost.threads_max == threads_max) return cost.model;
+  }
+  CHECK(false);  // Plans take their caps from classes.
+}
+
+CostModel& Scheduler::cost_of(std::optional<std::uint32_t> threads_max) {
+  return const_cast<CostModel&>(std::as_const(*this).cost_of(threads_max));
 }
 
 Scheduler::~Scheduler() {
@@ -89,15 +116,14 @@ SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<S
   sequence->id = id;
   sequence->arrival = num_arrivals_++;
   sequence->start_by = start_by_of(*sequence);
-  if (const auto deadline = sequence->request.deadline) {
-    earliest_deadline_ = std::min(earliest_deadline_.value_or(*deadline), *deadline);
-  }
+  if (sequence->request.deadline) deadlines_.insert(*sequence);
   if (leader) {
     sequence->leader = by_id_[leader->index].get();
     CHECK(sequence->leader != nullptr);
     CHECK(sequence->leader->request.service_class == class_id);
     CHECK(sequence->leader->num_prompt() == sequence->num_prompt());
-    ++sequence->leader->num_followers;
+    sequence->next_follower = sequence->leader->first_follower;
+    sequence->leader->first_follower = sequence.get();
     sequence->leader->has_parked_followers = true;
     sequence->is_parked = true;
     ++num_parked_;
@@ -118,13 +144,12 @@ SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<S
 // deadline. Not before it was submitted, so that it never goes before one that was submitted a
 // target's length earlier.
 TimePoint Scheduler::start_by_of(const Sequence& sequence) const {
-  TimePoint due = sequence.submitted +
-                  options_.classes[sequence.request.service_class.index].first_token_target;
+  TimePoint due = sequence.submitted + class_of(sequence).first_token_target;
   if (sequence.request.deadline) due = std::min(due, *sequence.request.deadline);
   StepShape prompt;
   prompt.add_chunk(0, sequence.num_prompt());
-  const double prompt_seconds =
-      cost_model_.is_learned() ? std::min(cost_model_.predict(prompt), 1e6) : 0.0;
+  const CostModel& cost = cost_of(class_of(sequence).threads_max);
+  const double prompt_seconds = cost.is_learned() ? std::min(cost.predict(prompt), 1e6) : 0.0;
   const auto needed =
       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(prompt_seconds));
   return std::max(sequence.submitted, due - needed);
@@ -138,7 +163,7 @@ void Scheduler::end(Sequence& sequence, Finish finish) {
   finish.num_cached = sequence.num_cached.value_or(0);
   finish.waited = sequence.waited;
   sequence.finish = std::move(finish);
-  ++num_finishing_;
+  finishing_.push_back(&sequence);
 }
 
 void Scheduler::cancel(SequenceId id, Finish finish) {
@@ -148,52 +173,35 @@ void Scheduler::cancel(SequenceId id, Finish finish) {
 }
 
 void Scheduler::expire(TimePoint now) {
-  if (!earliest_deadline_ || now < *earliest_deadline_) return;
-  earliest_deadline_.reset();
-  for (const std::unique_ptr<Sequence>& sequence : by_id_) {
-    if (sequence == nullptr || !sequence->request.deadline) continue;
-    const TimePoint deadline = *sequence->request.deadline;
-    if (now >= deadline) {
-      end(*sequence, {.reason = FinishReason::kDeadline});
-    } else {
-      earliest_deadline_ = std::min(earliest_deadline_.value_or(deadline), deadline);
-    }
+  while (!deadlines_.empty() && *deadlines_.head().request.deadline <= now) {
+    Sequence& late = deadlines_.head();
+    deadlines_.erase(late);
+    end(late, {.reason = FinishReason::kDeadline});
   }
 }
 
 void Scheduler::collect_finished() {
-  if (num_finishing_ == 0) return;
+  if (finishing_.empty()) return;
   const std::size_t num_before = events_.finished.size();
   retire_finished();
-  CHECK(num_finishing_ == 0);
+  CHECK(finishing_.empty());
   for (std::size_t i = num_before; i < events_.finished.size(); ++i) {
     unpark_followers(*events_.finished[i]);
   }
 }
 
 void Scheduler::retire_finished() {
-  std::size_t num_kept = 0;
-  for (Sequence* sequence : running_) {
-    if (sequence->finish) {
-      retire(*sequence);
-    } else {
-      running_[num_kept++] = sequence;
+  bool has_running = false;
+  for (Sequence* sequence : finishing_) {
+    has_running = has_running || sequence->is_running;
+    if (WaitingQueue& waiting = state_of(*sequence).waiting; waiting.contains(*sequence)) {
+      waiting.erase(*sequence);
     }
   }
-  running_.resize(num_kept);
-  if (num_finishing_ == 0) return;
-  if (num_parked_ > 0) {
-    for (const std::unique_ptr<Sequence>& sequence : by_id_) {
-      if (sequence != nullptr && sequence->is_parked && sequence->finish) retire(*sequence);
-    }
-  }
-  for (ClassState& state : classes_) {
-    for (Sequence* sequence : state.waiting.sequences()) {
-      if (sequence->finish) retire(*sequence);
-    }
-    // What they point to is kept in events_ until it is cleared.
-    state.waiting.erase_finished();
-  }
+  if (has_running) std::erase_if(running_, [](const Sequence* s) { return s->finish.has_value(); });
+  // What they point to is kept in events_ until it is cleared.
+  for (Sequence* sequence : finishing_) retire(*sequence);
+  finishing_.clear();
 }
 
 // The caller drops it from where it ran or waited.
@@ -201,12 +209,12 @@ void Scheduler::retire(Sequence& sequence) {
   if (sequence.is_running) stop_running(sequence);
   if (sequence.num_submitted == 0) free_blocks(sequence);
   if (elder_ == &sequence) elder_ = nullptr;
-  if (sequence.leader != nullptr) --sequence.leader->num_followers;
+  if (sequence.leader != nullptr) unlink_follower(sequence);
   if (sequence.is_parked) --num_parked_;
   sequence.is_parked = false;
-  CHECK(num_finishing_ > 0);
-  --num_finishing_;
+  if (deadlines_.contains(sequence)) deadlines_.erase(sequence);
   --num_live_;
+  ++state_of(sequence).counts.num_finished[static_cast<std::size_t>(sequence.finish->reason)];
   events_.finished.push_back(&sequence);
   ended_.push_back(std::move(by_id_[sequence.id.index]));
 }
@@ -284,7 +292,9 @@ Scheduler::OpenPlan& Scheduler::close_oldest() {
 void Scheduler::apply(const StepResult& result) {
   OpenPlan& open = close_oldest();
   CHECK(result.samples.size() == open.plan.chunks.size());
-  if (result.elapsed > Duration{0}) cost_model_.observe(open.plan.shape, seconds(result.elapsed));
+  if (result.elapsed > Duration{0}) {
+    cost_of(open.plan.threads_max).observe(open.plan.shape, seconds(result.elapsed));
+  }
   // Steps run one after the other, each as soon as it may.
   const TimePoint begin = std::max(open.planned_at, last_step_end_.value_or(open.planned_at));
   last_step_end_ = begin + result.elapsed;
@@ -334,9 +344,11 @@ void Scheduler::free_ended() {
 void Scheduler::note_response(const Sequence& sequence) {
   ClassState& state = state_of(sequence);
   const Duration response = *last_step_end_ - sequence.submitted;
-  const Duration target = options_.classes[sequence.request.service_class.index].first_token_target;
+  const Duration target = class_of(sequence).first_token_target;
   state.response_ratios += seconds(response) / seconds(target);
   ++state.num_responses;
+  state.counts.response_seconds += seconds(response);
+  ++state.counts.num_responses;
 }
 
 // The blocks that `num_computed` tokens fill, whose steps have been applied.
@@ -346,7 +358,7 @@ void Scheduler::publish(Sequence& sequence, std::size_t num_computed) {
   if (sequence.num_published >= num_full) return;
   extend_prefix_hashes(sequence.request.salt, sequence.tokens, options_.block_tokens,
                        sequence.prefix_hashes);
-  const ServiceClass& service_class = options_.classes[sequence.request.service_class.index];
+  const ServiceClass& service_class = class_of(sequence);
   for (; sequence.num_published < num_full; ++sequence.num_published) {
     const std::optional<BlockId> own =
         index_.publish(sequence.prefix_key(), sequence.num_published, service_class.cache_priority,
@@ -375,16 +387,28 @@ void Scheduler::pin_prompt(Sequence& sequence) {
 
 // Its followers may start; when it has ended they forget it.
 void Scheduler::unpark_followers(Sequence& leader) {
-  if (leader.num_followers == 0) return;
   leader.has_parked_followers = false;
-  for (const std::unique_ptr<Sequence>& sequence : by_id_) {
-    if (sequence == nullptr || sequence->leader != &leader) continue;
-    if (leader.finish) sequence->leader = nullptr;
-    if (!sequence->is_parked || sequence->finish) continue;
-    sequence->is_parked = false;
+  for (Sequence* next = leader.first_follower; next != nullptr;) {
+    Sequence& follower = *next;
+    next = follower.next_follower;
+    if (leader.finish) unlink_follower(follower);
+    if (!follower.is_parked || follower.finish) continue;
+    follower.is_parked = false;
     --num_parked_;
-    state_of(*sequence).waiting.insert(*sequence);
+    state_of(follower).waiting.insert(follower);
   }
+}
+
+void Scheduler::unlink_follower(Sequence& follower) {
+  CHECK(follower.leader != nullptr);
+  Sequence** link = &follower.leader->first_follower;
+  while (*link != &follower) {
+    CHECK(*link != nullptr);
+    link = &(*link)->next_follower;
+  }
+  *link = follower.next_follower;
+  follower.next_follower = nullptr;
+  follower.leader = nullptr;
 }
 
 void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledToken& sample) {
@@ -445,7 +469,9 @@ void Scheduler::set_classes(std::span<const ServiceClass> classes) {
     elders_passed_max_[i] = elders_passed_max(options_, ClassId{i});
   }
   if (options_.controller) controller_.emplace(*options_.controller, options_.classes);
-  shares_.set_parts(share_parts(options_.classes));
+  configured_parts_ = share_parts(options_.classes);
+  shares_.set_parts(configured_parts_);
+  make_costs();
 }
 
 ClassStats Scheduler::class_stats(ClassId id) const {
@@ -455,6 +481,7 @@ ClassStats Scheduler::class_stats(ClassId id) const {
           .num_running = state.num_running,
           .num_blocks = state.num_blocks,
           .share_part = shares_.part(id),
+          .share_configured = configured_parts_[id.index],
           .work_done = shares_.work_done(id),
           .start_tokens_per_second = state.start_pace.tokens_per_second(),
           .counts = state.counts};

@@ -107,10 +107,11 @@ class Scheduler {
   void set_share_parts(std::span<const double> parts) { shares_.set_parts(parts); }
   double share_part(ClassId id) const { return shares_.part(id); }
   // Starts from what was learned before.
-  void set_cost_model(const CostModel& model) { cost_model_ = model; }
+  void set_cost_model(const CostModel& model) { costs_.front().model = model; }
 
   const SchedulerOptions& options() const { return options_; }
-  const CostModel& cost_model() const { return cost_model_; }
+  // Of steps on all threads.
+  const CostModel& cost_model() const { return costs_.front().model; }
   const PrefixIndex& prefix_index() const { return index_; }
   ClassStats class_stats(ClassId id) const;
   std::size_t num_live() const { return num_live_; }
@@ -118,6 +119,7 @@ class Scheduler {
   std::size_t num_ids() const { return by_id_.size(); }
   std::size_t num_running() const { return running_.size(); }
   std::size_t num_waiting() const { return num_live_ - running_.size(); }  // parked ones too
+  std::size_t num_parked() const { return num_parked_; }
 
   // When nothing is live and nothing open: whether blocks, ids or counts say otherwise. O(classes).
   bool has_leftovers() const;
@@ -138,6 +140,18 @@ class Scheduler {
     std::optional<ClassId> reclaiming;      // others were preempted for it in this step
   };
 
+  struct EarlierDeadline {
+    bool operator()(const Sequence& a, const Sequence& b) const {
+      return *a.request.deadline < *b.request.deadline;
+    }
+  };
+
+  // Steps on fewer threads take longer, and are learned from apart.
+  struct CappedCost {
+    std::optional<std::uint32_t> threads_max;
+    CostModel model;
+  };
+
   struct OpenPlan {
     StepPlan plan;
     std::vector<Sequence*> sequences;  // by chunk
@@ -149,6 +163,12 @@ class Scheduler {
   ClassState& state_of(const Sequence& sequence) {
     return classes_[sequence.request.service_class.index];
   }
+  const ServiceClass& class_of(const Sequence& sequence) const {
+    return options_.classes[sequence.request.service_class.index];
+  }
+  void make_costs();
+  CostModel& cost_of(std::optional<std::uint32_t> threads_max);
+  const CostModel& cost_of(std::optional<std::uint32_t> threads_max) const;
   TimePoint start_by_of(const Sequence& sequence) const;
   void end(Sequence& sequence, Finish finish);
   void expire(TimePoint now);
@@ -159,6 +179,7 @@ class Scheduler {
   Status check_pin(const Sequence& sequence) const;
   void pin_prompt(Sequence& sequence);
   void unpark_followers(Sequence& leader);
+  void unlink_follower(Sequence& follower);
   void open_plan(TimePoint now);
   OpenPlan& close_oldest();
   void apply_chunk(const PlannedChunk& chunk, Sequence& sequence, std::size_t at,
@@ -170,6 +191,7 @@ class Scheduler {
   // scheduler_invariants.cpp
   void check_waiting() const;
   void check_open() const;
+  void check_threads(const OpenPlan& open) const;
 
   // scheduler_plan.cpp: who gets what.
   ClassSet all_classes() const;
@@ -182,7 +204,8 @@ class Scheduler {
   bool try_deal(ClassState& state);
   void deal(Sequence& sequence, std::size_t num_tokens);
   std::size_t tokens_left(const Sequence& sequence) const;
-  std::size_t tokens_in_time(std::size_t num_computed, std::size_t wanted) const;
+  std::size_t tokens_in_time(const Sequence& sequence, std::size_t wanted) const;
+  std::optional<std::uint32_t> threads_with(const Sequence& sequence) const;
   std::size_t chunk_tokens(const Sequence& sequence, std::size_t wanted);
   std::size_t prompt_blocks_left(const Sequence& sequence) const;
   std::size_t growth_reserve() const;
@@ -216,8 +239,9 @@ class Scheduler {
   BlockPool& pool_;
   PrefixIndex index_;
   HotPrefixes hot_;
+  std::vector<double> configured_parts_;
   FairShare shares_;
-  CostModel cost_model_;
+  std::vector<CappedCost> costs_;  // one for each cap on threads that there is; first: none
   std::optional<ShareController> controller_;
   std::vector<ClassState> classes_;
   std::vector<std::unique_ptr<Sequence>> by_id_;
@@ -228,8 +252,8 @@ class Scheduler {
   std::size_t num_live_ = 0;
   std::size_t num_parked_ = 0;
   std::uint64_t num_arrivals_ = 0;
-  std::size_t num_finishing_ = 0;               // live ones whose finish is set
-  std::optional<TimePoint> earliest_deadline_;  // of the live ones, or earlier
+  std::vector<Sequence*> finishing_;  // live ones whose finish is set
+  IndexedHeap<Sequence, &Sequence::deadline_place, EarlierDeadline> deadlines_;
   std::optional<TimePoint> last_plan_time_;
   std::optional<TimePoint> last_step_end_;  // when the last one that was applied had run
   Budget budget_;

@@ -68,16 +68,31 @@ void Scheduler::check_waiting() const {
   for (const ClassState& state : classes_) {
     const std::vector<Sequence*>& waiting = state.waiting.sequences();
     num_waiting += waiting.size();
+    std::size_t num_tokens = 0;
     for (std::size_t i = 0; i < waiting.size(); ++i) {
       CHECK(by_id_[waiting[i]->id.index].get() == waiting[i]);
       CHECK(!waiting[i]->is_running);
       CHECK(waiting[i]->num_computed == 0);
       CHECK(waiting[i]->num_submitted == 0);
       CHECK(waiting[i]->blocks.num_blocks() == 0);
-      CHECK(i == 0 || waiting[i]->goes_before(*waiting[i - 1]));
+      CHECK(waiting[i]->waiting_place == i);
+      CHECK(i == 0 || waiting[(i - 1) / 2]->goes_before(*waiting[i]));
+      num_tokens += waiting[i]->num_queued_tokens;
     }
+    CHECK(num_tokens == state.waiting.num_tokens());
   }
   CHECK(num_waiting + running_.size() + num_parked_ == num_live_);
+}
+
+// One of its classes allows so many, and none more.
+void Scheduler::check_threads(const OpenPlan& open) const {
+  bool is_any = false;
+  for (const Sequence* sequence : open.sequences) {
+    const std::optional<std::uint32_t> own = class_of(*sequence).threads_max;
+    is_any = is_any || own == open.plan.threads_max;
+    CHECK(!open.plan.threads_max || (own && *own <= *open.plan.threads_max));
+  }
+  CHECK(is_any);
 }
 
 // What open plans name is counted at whom they name, and nothing else is.
@@ -88,6 +103,7 @@ void Scheduler::check_open() const {
     const OpenPlan& open = open_[(first_open_ + i) % kOpenPlansMax];
     CHECK(open.sequences.size() == open.plan.chunks.size());
     CHECK(open.copied.size() == 2 * open.plan.copies.size());
+    check_threads(open);
     for (std::size_t chunk = 0; chunk < open.sequences.size(); ++chunk) {
       ++num_named[open.sequences[chunk]];
       if (open.plan.chunks[chunk].samples) ++num_drawn[open.sequences[chunk]];

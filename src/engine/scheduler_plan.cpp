@@ -70,6 +70,7 @@ void Scheduler::add_chunk(Sequence& sequence, std::size_t num_tokens) {
       .drawn_by = sequence.num_pending > 0 ? std::optional(sequence.last_chunk) : std::nullopt};
   CHECK(chunk.num_computed + num_tokens <= sequence.blocks.num_blocks() * options_.block_tokens);
   CHECK(!chunk.drawn_by || num_tokens == 1);
+  plan_->threads_max = threads_with(sequence);
   plan_->chunks.push_back(chunk);
   next_->sequences.push_back(&sequence);
   plan_->num_tokens += num_tokens;
@@ -83,17 +84,26 @@ void Scheduler::add_chunk(Sequence& sequence, std::size_t num_tokens) {
                  num_prompt * kPromptTokenWork + (chunk.samples ? kOutputTokenWork : 0));
 }
 
+// Those of the step when this one is in it.
+std::optional<std::uint32_t> Scheduler::threads_with(const Sequence& sequence) const {
+  const std::optional<std::uint32_t> own = class_of(sequence).threads_max;
+  if (plan_->chunks.empty() || !own) return own;
+  return plan_->threads_max ? std::optional(std::max(*plan_->threads_max, *own)) : std::nullopt;
+}
+
 void Scheduler::plan_decodes() {
   for (Sequence* sequence : running_) {
     if (sequence->num_remaining() != 1 || !sequence->can_advance()) continue;
     extend(*sequence, blocks_for_tokens(sequence->num_tokens(), options_.block_tokens));
     add_chunk(*sequence, 1);
-    const ServiceClass& service_class = options_.classes[sequence->request.service_class.index];
+    const ServiceClass& service_class = class_of(*sequence);
     if (!service_class.token_target) continue;
     budget_.step_time_max = std::min(budget_.step_time_max.value_or(*service_class.token_target),
                                      *service_class.token_target);
   }
-  budget_.decode_seconds = cost_model_.predict(plan_->shape);
+  if (!plan_->chunks.empty()) {
+    budget_.decode_seconds = cost_of(plan_->threads_max).predict(plan_->shape);
+  }
 }
 
 void Scheduler::gather_prompts() {
@@ -142,7 +152,7 @@ bool Scheduler::try_deal(ClassState& state) {
   }
   if (state.waiting.empty()) return false;
   Sequence& sequence = state.waiting.head();
-  if (tokens_left(sequence) == 0 || tokens_in_time(0, 1) == 0) return false;
+  if (tokens_left(sequence) == 0 || tokens_in_time(sequence, 1) == 0) return false;
   state.denial = start_denial(sequence);
   const bool is_held = budget_.is_stalled || (!plan_->preempted.empty() &&
                                               budget_.reclaiming != sequence.request.service_class);
@@ -176,16 +186,19 @@ std::size_t Scheduler::tokens_left(const Sequence& sequence) const {
 
 // So many of `wanted` tokens that the step stays within the token targets of those that decode in
 // it, as far as the cost model knows; prompt_tokens_min in all whatever it says.
-std::size_t Scheduler::tokens_in_time(std::size_t num_computed, std::size_t wanted) const {
-  if (!budget_.step_time_max || !cost_model_.is_learned()) return wanted;
+std::size_t Scheduler::tokens_in_time(const Sequence& sequence, std::size_t wanted) const {
+  if (!budget_.step_time_max) return wanted;
+  const CostModel& cost = cost_of(threads_with(sequence));
+  if (!cost.is_learned()) return wanted;
   // Where decodes alone come near the target, keeping it would starve prompts and with them
   // everybody's throughput for little: a step may then take half as long again as its decodes.
   constexpr double kStretch = 1.5;
   const double target =
       std::max(seconds(*budget_.step_time_max), kStretch * budget_.decode_seconds);
   // Twice the mean error: where errors fall off exponentially, six steps of seven are then in time.
-  const double limit = target / (1.0 + 2.0 * cost_model_.relative_error());
-  const std::size_t fitting = cost_model_.tokens_within(plan_->shape, num_computed, wanted, limit);
+  const double limit = target / (1.0 + 2.0 * cost.relative_error());
+  const std::size_t fitting =
+      cost.tokens_within(plan_->shape, sequence.num_computed, wanted, limit);
   const std::size_t at_least =
       options_.prompt_tokens_min - std::min(options_.prompt_tokens_min, budget_.prompt_tokens);
   return std::min(wanted, std::max(fitting, at_least));
@@ -201,7 +214,7 @@ std::size_t Scheduler::chunk_tokens(const Sequence& sequence, std::size_t wanted
     num_tokens = num_slots - sequence.num_computed;
     budget_.is_stalled = true;
   }
-  num_tokens = tokens_in_time(sequence.num_computed, num_tokens);
+  num_tokens = tokens_in_time(sequence, num_tokens);
   return is_elder ? std::max(num_tokens, budget_.elder_tokens) : num_tokens;
 }
 
@@ -248,13 +261,9 @@ ClassObservation Scheduler::observe_class(ClassId id) {
   }
   state.response_ratios = 0;
   state.num_responses = 0;
-  std::size_t num_tokens = 0;
-  for (const Sequence* sequence : state.waiting.sequences()) {
-    num_tokens += sequence->num_queued_tokens;
-  }
   const double pace = state.start_pace.tokens_per_second();
   const double target = seconds(options_.classes[id.index].first_token_target);
-  if (pace > 0) seen.queue_ratio = static_cast<double>(num_tokens) / pace / target;
+  if (pace > 0) seen.queue_ratio = static_cast<double>(state.waiting.num_tokens()) / pace / target;
   return seen;
 }
 

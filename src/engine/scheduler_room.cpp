@@ -75,6 +75,7 @@ void Scheduler::preempt(Sequence& sequence) {
   CHECK(sequence.num_pending == 0);
   stop_running(sequence);
   free_blocks(sequence);
+  state_of(sequence).counts.num_lost_tokens += sequence.num_computed;
   sequence.num_computed = 0;
   sequence.num_published = 0;
   ++sequence.num_preemptions;
@@ -97,7 +98,7 @@ void Scheduler::start(Sequence& sequence) {
   ClassState& state = state_of(sequence);
   CHECK(&state.waiting.head() == &sequence);
   CHECK(running_.size() < options_.num_sequences_max);
-  state.waiting.pop_head();
+  state.waiting.erase(sequence);
   running_.push_back(&sequence);
   ++state.num_running;
   sequence.is_running = true;

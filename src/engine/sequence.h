@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/id.h"
 #include "engine/finish.h"
+#include "engine/indexed_heap.h"
 #include "engine/request.h"
 #include "memory/block_table.h"
 #include "memory/prefix_index.h"
@@ -80,10 +81,14 @@ struct Sequence {
   // When it should run to keep its class's or its own time; the earliest goes first in its class.
   TimePoint start_by{};
   bool is_running = false;
+  std::size_t waiting_place = kNoPlace;   // in its class's queue
+  std::size_t deadline_place = kNoPlace;  // among those that have one
   // Another choice of the same request, whose prompt this one shares: while it computes that, this
   // one is parked; null when it has ended or there is none.
   Sequence* leader = nullptr;
-  std::size_t num_followers = 0;  // live sequences whose leader this is
+  // Live sequences whose leader this is: the first, and of a follower the next one.
+  Sequence* first_follower = nullptr;
+  Sequence* next_follower = nullptr;
   bool has_parked_followers = false;
   bool is_parked = false;
   std::size_t num_preemptions = 0;

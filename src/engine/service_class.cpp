@@ -36,6 +36,7 @@ Status check_class(const ServiceClass& service_class) {
   if (service_class.queued_requests_max == 0 || service_class.queued_tokens_max == 0) {
     return wrong("queued_requests_max or queued_tokens_max", "0", "at least 1");
   }
+  if (service_class.threads_max == 0u) return wrong("threads_max", "0", "at least 1");
   if (service_class.blocks_max == 0u) return wrong("blocks_max", "0", "at least 1");
   if (service_class.kv_part_max &&
       !(*service_class.kv_part_max > 0 && *service_class.kv_part_max <= 1)) {

@@ -38,6 +38,10 @@ struct ServiceClass {
   std::size_t queued_tokens_max = std::size_t{1} << 22;
   // A request that would wait longer than this by the measured pace is refused.
   std::optional<Duration> queue_wait_max = std::nullopt;
+  // Hard cap on threads: a step in which only such classes have tokens runs on the most that one of
+  // them allows. Beside a class without a cap it runs on all: the step is that class's too, and
+  // would be late for what others may not have. Absent, or more than there are: no cap.
+  std::optional<std::uint32_t> threads_max = std::nullopt;
   // Hard cap on KV blocks; absent: all of them, while nobody else needs them.
   std::optional<std::uint32_t> blocks_max = std::nullopt;
   // The same in bytes of device memory; the smallest one counts.

@@ -43,6 +43,8 @@ struct StepPlan {
   StepShape shape;                         // of all chunks
   std::size_t num_tokens = 0;              // sum over chunks
   std::size_t num_samples = 0;             // chunks that draw a token
+  // The most that one of its classes allows; absent: as many as there are, see ServiceClass.
+  std::optional<std::uint32_t> threads_max;
 
   void clear() {
     copies.clear();
@@ -51,6 +53,7 @@ struct StepPlan {
     shape = {};
     num_tokens = 0;
     num_samples = 0;
+    threads_max.reset();
   }
 };
 
@@ -81,6 +84,7 @@ struct StepResult {
   std::vector<TokenLogprob> top;  // [chunks, kTopLogprobsMax], likeliest first
   // How long the step ran, as whoever ran it measured; 0 when nobody did.
   Duration elapsed{0};
+  std::size_t num_ranks = 1;     // of the team, that it ran on
   std::optional<Error> failure;  // of the chunks that failed
 
   explicit StepResult(std::size_t num_chunks_max) {
@@ -91,6 +95,7 @@ struct StepResult {
     samples.assign(num_chunks, SampledToken{});
     top.resize(num_chunks * kTopLogprobsMax);
     elapsed = Duration{0};
+    num_ranks = 1;
     failure.reset();
   }
   std::span<TokenLogprob> top_space(std::size_t chunk) {

@@ -212,6 +212,7 @@ void PrefixIndex::evict(std::uint32_t block) {
     --entries_[entry.parent].num_children;
   }
   entry.is_known = false;
+  ++num_evictions_;
   CHECK(num_entries_ > 0);
   --num_entries_;
   pool_.release(BlockId{block});

@@ -66,6 +66,7 @@ class PrefixIndex {
 
   std::size_t num_entries() const { return num_entries_; }
   std::size_t num_idle() const { return num_idle_; }
+  std::uint64_t num_evictions() const { return num_evictions_; }
   bool contains(BlockId block) const;
   // Blocks that try_extend can hand out: the free ones and the idle ones.
   std::size_t num_available() const { return pool_.num_free() + num_idle_; }
@@ -160,6 +161,7 @@ class PrefixIndex {
   std::size_t num_entries_ = 0;
   std::size_t num_idle_ = 0;
   std::size_t num_pinned_ = 0;
+  std::uint64_t num_evictions_ = 0;
 };
 
 }  // namespace millrace

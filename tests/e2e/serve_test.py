@@ -309,6 +309,35 @@ class HotPrompts(Case):
         self.assertEqual(self.ask(server), (cold, num_cached))
 
 
+class Caps(Case):
+    CLASSES = ("api_keys: [{{name: a, key: free-key-1}}, "
+               "{{name: b, key: capped-key-1, class: capped}}]\n"
+               "classes: [{{name: free}}, {{name: capped, kv_bytes_max: {}, threads_max: 1}}]\n")
+
+    def test_a_class_with_caps_holds_no_more_and_answers_the_same(self):
+        refused = Server.__new__(Server)
+        refused.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, refused.folder)
+        refused.config = refused.folder / "config.yaml"
+        refused.configure(self.CLASSES.format(1))
+        done = subprocess.run([PROGRAM, "serve", refused.config], capture_output=True, text=True,
+                              timeout=WAIT_SECONDS, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        found = re.search(r"class capped: kv_bytes_max is 1, expected a block of the KV cache at "
+                          r"least, (\d+) bytes", done.stderr)
+        self.assertTrue(found, done.stderr)
+        server = self.serve(self.CLASSES.format(4 * int(found.group(1))))
+        fields = {"max_tokens": 200, "temperature": 0, "ignore_eos": True}
+        status, _, text = server.complete("capped-key-1", **fields)
+        self.assertIn(status, (400, 413))
+        self.assertIn("exceed KV cache of 64", text)
+        self.assertEqual(server.complete("free-key-1", **fields)[0], 200)
+        fields["max_tokens"] = 40
+        texts = [json.loads(server.complete(key, **fields)[2])["choices"][0]["text"]
+                 for key in ("capped-key-1", "free-key-1")]
+        self.assertEqual(texts[0], texts[1])
+
+
 class Reloads(Case):
     def test_keys_change_and_a_running_stream_goes_on(self):
         server = self.serve("api_keys: [{name: one, key: first-key}]\n")

@@ -203,6 +203,41 @@ TEST_P(EngineOnDecoder, ChoicesShareTheirPromptAndChangeNoBit) {
   }
 }
 
+// Steps on one, two and three threads in turns, as classes with caps come and go.
+TEST_P(EngineOnDecoder, CapsOnThreadsChangeNoBit) {
+  Bench solo(GetParam(), {.num_threads = 1},
+             {.num_sequences_max = 1, .step_tokens_max = 128, .chunk_tokens_max = 128});
+  std::vector<Request> requests = draw_requests(13, solo.model->spec().vocabulary);
+  std::vector<Answer> expected;
+  for (const Request& request : requests) expected.push_back(solo.answer({request}).front());
+  for (const StepLoop loop : kLoops) {
+    SchedulerOptions scheduler{.num_sequences_max = 2,
+                               .step_tokens_max = 20,
+                               .chunk_tokens_max = 7,
+                               .block_tokens = 8,
+                               .loop = loop};
+    scheduler.classes = {{.name = "any"}, {.name = "two"}, {.name = "one"}};
+    scheduler.classes[1].threads_max = 2;
+    scheduler.classes[2].threads_max = 1;
+    Bench crowd(GetParam(), {.num_threads = 3, .block_tokens = 8, .num_blocks = 30}, scheduler);
+    for (std::uint32_t i = 0; i < requests.size(); ++i) requests[i].service_class.index = i % 3;
+    const std::vector<Answer> found = crowd.answer(requests);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_EQ(found[i].tokens, expected[i].tokens) << "request " << i;
+      EXPECT_EQ(found[i].logprobs, expected[i].logprobs) << "request " << i;
+      EXPECT_EQ(found[i].top, expected[i].top) << "request " << i;
+    }
+    // Some steps ran on fewer threads than others: their time times threads says so.
+    const EngineStats stats = crowd.engine->stats();
+    EXPECT_LT(stats.thread_seconds, 3 * stats.busy_seconds);
+    EXPECT_GT(stats.thread_seconds, stats.busy_seconds);
+    for (Request& request : requests) request.service_class.index = 2;
+    Bench alone(GetParam(), {.num_threads = 3, .block_tokens = 8, .num_blocks = 30}, scheduler);
+    EXPECT_EQ(alone.answer(requests).front().tokens, expected.front().tokens);
+    EXPECT_EQ(alone.engine->stats().thread_seconds, alone.engine->stats().busy_seconds);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, EngineOnDecoder,
                          ::testing::Values("llama3", "mistral", "qwen3", "mixtral"),
                          [](const auto& family) { return std::string(family.param); });

@@ -58,7 +58,9 @@ class Machine {
 
  private:
   const SchedulerOptions options_;
-  const CostModel machine_{{0.005, 2e-5, 5e-5, 1e-8, 1e-10}};
+  static constexpr CostModel::Coefficients kCost = {0.005, 2e-5, 5e-5, 1e-8, 1e-10};
+
+  const CostModel machine_{kCost};
   BlockPool pool_;
   Scheduler scheduler_;
   Random random_{1};

@@ -45,6 +45,9 @@ std::vector<ServiceClass> draw_classes(Random& random, std::uint32_t num_blocks)
     if (random.chance(0.2)) {
       classes[i].blocks_max = static_cast<std::uint32_t>(random.between(1, num_blocks));
     }
+    if (random.chance(0.3)) {
+      classes[i].threads_max = static_cast<std::uint32_t>(random.between(1, 3));
+    }
     if (random.chance(0.2)) classes[i].queued_requests_max = random.between(1, 10);
     if (random.chance(0.2)) classes[i].queued_tokens_max = random.between(1, 200);
     if (random.chance(0.2)) classes[i].queue_wait_max = std::chrono::milliseconds(500);

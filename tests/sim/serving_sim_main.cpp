@@ -1,7 +1,8 @@
 // Runs simulations by seed and prints what they did; a failure prints its seed and trace.
 //
 //   serving_sim --seed=N [--seeds=COUNT]
-//   [--fault=lost-reference|leak|wrong-slot|skipped-write|stale-prefix|early-release|stale-result]
+//   [--fault=lost-reference|leak|wrong-slot|skipped-write|stale-prefix|early-release|stale-result|
+//            late-stop]
 //   [--loop=serial|overlapped]
 #include <charconv>
 #include <csignal>
@@ -42,6 +43,7 @@ SimFault fault_of(std::string_view name) {
   if (name == "stale-prefix") return SimFault::kStalePrefix;
   if (name == "early-release") return SimFault::kEarlyRelease;
   if (name == "stale-result") return SimFault::kStaleResult;
+  if (name == "late-stop") return SimFault::kLateStop;
   return SimFault::kNone;
 }
 

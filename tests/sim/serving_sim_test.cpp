@@ -119,7 +119,8 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"WrongSlotOverlapped", SimFault::kWrongSlot, StepLoop::kOverlapped, 60, 60},
         FaultCase{"StalePrefixOverlapped", SimFault::kStalePrefix, StepLoop::kOverlapped, 20, 20},
         FaultCase{"EarlyRelease", SimFault::kEarlyRelease, StepLoop::kOverlapped, 60, 60},
-        FaultCase{"StaleResult", SimFault::kStaleResult, StepLoop::kOverlapped, 60, 60}),
+        FaultCase{"StaleResult", SimFault::kStaleResult, StepLoop::kOverlapped, 60, 60},
+        FaultCase{"LateStop", SimFault::kLateStop, StepLoop::kOverlapped, 25, 25}),
     [](const auto& fault) { return std::string(fault.param.name); });
 
 }  // namespace

@@ -103,6 +103,25 @@ void TruthRunner::make_stale() {
   }
 }
 
+// What a loop does that forgets to drop the token of the step that was under way when a stop token
+// became known: the stop is taken for another token, and comes one token later.
+void TruthRunner::delay_stops(Step& step, Step& next) {
+  if (next.has_run || !step.status.ok()) return;
+  for (const Chunk& chunk : next.chunks) {
+    if (!chunk.planned->drawn_by) continue;
+    const std::size_t at = *chunk.planned->drawn_by;
+    const Request& request = chunk.planned->sequence->request;
+    TokenId& token = step.result.samples[at].token;
+    const auto is_stop = [&](TokenId id) {
+      return std::count(request.stop_ids.begin(), request.stop_ids.end(), id) > 0;
+    };
+    if (!is_stop(token)) continue;
+    late_stops_[request.id.value] = token;
+    while (is_stop(token)) token = (token + 1) % static_cast<TokenId>(options_.vocabulary);
+    drawn_[at].token = token;
+  }
+}
+
 Status TruthRunner::run(const StepPlan& plan, StepResult& result) {
   CHECK(num_begun_ == num_finished_);
   begin(plan);
@@ -127,6 +146,9 @@ Status TruthRunner::finish(StepResult& result) {
   Step& step = steps_[num_finished_ % kBegunMax];
   execute(step);
   check_held(step);
+  if (options_.fault == SimFault::kLateStop && num_begun_ == num_finished_ + 2) {
+    delay_stops(step, steps_[(num_finished_ + 1) % kBegunMax]);
+  }
   ++num_finished_;
   if (num_begun_ == num_finished_) is_broken_ = false;
   const bool is_stale = options_.fault == SimFault::kStaleResult && step.status.ok() &&
@@ -259,7 +281,7 @@ void TruthRunner::read(const Step& step, const Chunk& chunk) {
   }
 }
 
-void TruthRunner::sample(const Chunk& chunk, std::size_t index, StepResult& result) const {
+void TruthRunner::sample(const Chunk& chunk, std::size_t index, StepResult& result) {
   const Sequence& sequence = *chunk.planned->sequence;
   const RequestId request = sequence.request.id;
   const std::size_t position = chunk.end();
@@ -274,6 +296,9 @@ void TruthRunner::sample(const Chunk& chunk, std::size_t index, StepResult& resu
   }
   sample.outcome = SampleOutcome::kToken;
   sample.token = true_token(options_.seed, request, position, options_.vocabulary);
+  if (const auto late = late_stops_.find(request.value); late != late_stops_.end()) {
+    sample.token = late->second;
+  }
   sample.logprob = -static_cast<float>(position);
   sample.num_top = sequence.request.sampling.top_logprobs.value_or(0);
   for (std::uint32_t i = 0; i < sample.num_top; ++i) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +26,7 @@ enum class SimFault : std::uint8_t {
   kStalePrefix,    // a cached block is written over although the prefix index still names it
   kEarlyRelease,   // a block that a submitted step names goes free before the step has run
   kStaleResult,    // a step's tokens are given for the step after it too
+  kLateStop,       // a stop token takes effect one step late: one token too many
 };
 
 // The token that request `request` has at `position`, whatever was scheduled when.
@@ -123,10 +125,11 @@ class TruthRunner final : public ModelRunner {
   void trace(const StepPlan& plan) const;
   void plant_fault(const StepPlan& plan);
   void make_stale();
+  void delay_stops(Step& step, Step& next);
   void write(const Step& step, const Chunk& chunk);
   void read(const Step& step, const Chunk& chunk);
   bool is_poisoned(const StepPlan& plan) const;
-  void sample(const Chunk& chunk, std::size_t index, StepResult& result) const;
+  void sample(const Chunk& chunk, std::size_t index, StepResult& result);
 
   TruthRunnerOptions options_;
   Random random_;
@@ -137,7 +140,8 @@ class TruthRunner final : public ModelRunner {
   std::size_t num_finished_ = 0;
   bool is_broken_ = false;           // a step has failed: nothing that was begun behind it runs
   std::vector<SampledToken> drawn_;  // by the step that ran last
-  std::vector<SampledToken> last_given_;  // for kStaleResult
+  std::vector<SampledToken> last_given_;         // for kStaleResult
+  std::map<std::uint64_t, TokenId> late_stops_;  // for kLateStop, by request
   std::uint64_t num_slots_checked_ = 0;
   std::uint64_t num_copies_ = 0;
 };

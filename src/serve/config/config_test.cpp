@@ -76,7 +76,7 @@ models:
   - path: hf://owner/Model-1B@main/q4.gguf
 classes:
   - {name: fast, share: 3, token_target: 50ms}
-  - {name: slow, first_token_target: 1m, cache_part_max: 0.25}
+  - {name: slow, first_token_target: 1m, cache_part_max: 0.25, kv_bytes_max: 2M, threads_max: 1}
 api_keys:
   - {key: 12345678, class: slow, tokens_per_day: 1000, models: [pirate, second]}
 limits: {body_bytes_max: 4M, request_time_max: 90s}
@@ -103,12 +103,15 @@ hooks:
   EXPECT_EQ(config.limits.body_bytes_max, 4u << 20);
   EXPECT_EQ(config.limits.request_time_max, std::chrono::seconds(90));
   EXPECT_EQ(config.cors.origins, std::vector<std::string>{"*"});
-  const std::vector<ServiceClass> classes = service_classes(config, 100);
+  const std::vector<ServiceClass> classes = service_classes(config);
   ASSERT_EQ(classes.size(), 2u);
   EXPECT_EQ(classes[0].share, 3.0);
   EXPECT_EQ(classes[0].token_target, std::chrono::milliseconds(50));
-  EXPECT_FALSE(classes[0].blocks_max);
-  EXPECT_EQ(classes[1].blocks_max, 25u);
+  EXPECT_FALSE(classes[0].kv_part_max);
+  EXPECT_FALSE(classes[0].threads_max);
+  EXPECT_EQ(classes[1].kv_part_max, 0.25);
+  EXPECT_EQ(classes[1].kv_bytes_max, std::uint64_t{2} << 20);
+  EXPECT_EQ(classes[1].threads_max, 1u);
 }
 
 TEST(ConfigTest, WhatIsWrongIsNamedWithItsLine) {

@@ -250,12 +250,25 @@ constexpr Setting kClass[] = {
      .help = "Who would wait longer by the measured pace is refused at once; without it, nobody.",
      .min = kMillisecond,
      .max = kDay},
+    {.key = "threads_max",
+     .field = field<&ClassConfig::threads_max>,
+     .help = "Threads of a step in which only classes with such a cap have work, the largest of "
+             "theirs; a step with anybody else in it runs on all. Without it, no cap.",
+     .min = 1,
+     .max = 4096},
     {.key = "cache_part_max",
      .field = field<&ClassConfig::cache_part_max>,
-     .help = "Most of the KV cache that it may hold, a part of all; without it, all of it while "
-             "nobody else needs it. Not in effect yet.",
+     .help = "Most of each model's KV cache that it may hold, a part of all; without it, all of it "
+             "while nobody else needs it.",
      .min = 1e-3,
      .max = 1},
+    {.key = "kv_bytes_max",
+     .field = field<&ClassConfig::kv_bytes_max>,
+     .help = "The same in bytes of each model's KV cache; the smaller one counts. At least a block "
+             "of 16 tokens.",
+     .min = 1,
+     .max = 64 * kTi,
+     .unit = Unit::kBytes},
     {.key = "cache_priority",
      .field = field<&ClassConfig::cache_priority>,
      .help = "Cached prefixes of lower priorities are evicted first.",

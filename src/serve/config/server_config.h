@@ -118,7 +118,9 @@ struct ClassConfig {
   std::uint64_t queued_requests_max = 1024;
   std::uint64_t queued_tokens_max = std::uint64_t{1} << 22;
   std::optional<Duration> queue_wait_max = std::nullopt;
-  std::optional<double> cache_part_max = std::nullopt;  // of the KV cache; absent: all
+  std::optional<std::uint64_t> threads_max = std::nullopt;  // absent: all
+  std::optional<double> cache_part_max = std::nullopt;      // of the KV cache; absent: all
+  std::optional<std::uint64_t> kv_bytes_max = std::nullopt;
   std::uint64_t cache_priority = 0;
 };
 

@@ -1,23 +1,8 @@
 // Field by field.
 #include "serve/config/service_classes.h"
 
-#include <algorithm>
-#include <cmath>
-
 namespace millrace {
-namespace {
-
-std::optional<std::uint32_t> blocks_of(const std::optional<double>& part,
-                                       const std::optional<std::uint32_t>& num_blocks) {
-  if (!part || !num_blocks) return std::nullopt;
-  const double blocks = std::floor(*part * static_cast<double>(*num_blocks));
-  return std::max(std::uint32_t{1}, static_cast<std::uint32_t>(blocks));
-}
-
-}  // namespace
-
-std::vector<ServiceClass> service_classes(const ServerConfig& config,
-                                          std::optional<std::uint32_t> num_blocks) {
+std::vector<ServiceClass> service_classes(const ServerConfig& config) {
   if (config.classes.empty()) return default_service_classes();
   std::vector<ServiceClass> classes;
   for (const ClassConfig& from : config.classes) {
@@ -31,15 +16,16 @@ std::vector<ServiceClass> service_classes(const ServerConfig& config,
     to.queued_requests_max = from.queued_requests_max;
     to.queued_tokens_max = from.queued_tokens_max;
     to.queue_wait_max = from.queue_wait_max;
-    to.blocks_max = blocks_of(from.cache_part_max, num_blocks);
+    if (from.threads_max) to.threads_max = static_cast<std::uint32_t>(*from.threads_max);
+    to.kv_part_max = from.cache_part_max;
+    to.kv_bytes_max = from.kv_bytes_max;
     to.cache_priority = static_cast<std::uint8_t>(from.cache_priority);
     classes.push_back(to);
   }
   return classes;
 }
 
-SchedulerOptions scheduler_options(const ServerConfig& config,
-                                   std::optional<std::uint32_t> num_blocks) {
+SchedulerOptions scheduler_options(const ServerConfig& config) {
   const EngineConfig& engine = config.engine;
   SchedulerOptions options;
   options.num_requests_max = engine.requests_max;
@@ -48,7 +34,7 @@ SchedulerOptions scheduler_options(const ServerConfig& config,
   options.chunk_tokens_max = engine.chunk_tokens_max;
   options.prefix_reuse = engine.prefix_reuse ? PrefixReuse::kOn : PrefixReuse::kOff;
   options.loop = engine.overlap ? StepLoop::kOverlapped : StepLoop::kSerial;
-  options.classes = service_classes(config, num_blocks);
+  options.classes = service_classes(config);
   if (engine.share_controller.enabled) {
     options.controller = ShareControllerOptions{.interval = engine.share_controller.interval,
                                                 .step = engine.share_controller.step};
