@@ -1,22 +1,24 @@
 // `millrace bench pipeline`: the serial loop against the overlapped one, with and without a
-// server's host work, on a model here and on a simulated device.
+// server's host work, on a model here, with and without a core left free, and on a simulated
+// device.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
+#include <array>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/machine.h"
 #include "cli/command.h"
 #include "cli/model_session.h"
 #include "cli/model_text.h"
+#include "cli/pipeline_clients.h"
 #include "cli/version.h"
 #include "engine/decoder_runner.h"
 #include "engine/engine.h"
 #include "simulate/step_cost.h"
-#include "text/detokenizer.h"
 
 namespace millrace {
 namespace {
@@ -27,9 +29,7 @@ constexpr std::size_t kBlockTokens = 16;
 struct PipelineOptions {
   ModelOptions model;
   std::string device_cost = "h200-llama-3.1-8b";
-  std::size_t num_sequences = 8;
-  std::size_t num_prompt = 32;
-  std::size_t num_tokens = 64;
+  PipelineLoad load;
   std::size_t num_repeats = 3;
   bool as_json = false;
 };
@@ -39,6 +39,7 @@ struct LoopTotals {
   double wall_seconds = 0;
   double busy_seconds = 0;
   double work_seconds = 0;
+  double clients_seconds = 0;  // of a processor, in the thread that plays the clients
   HostSeconds host;
   std::uint64_t num_steps = 0;
   std::uint64_t num_tokens = 0;
@@ -89,89 +90,16 @@ class SleepingRunner final : public ModelRunner {
 
 // One engine with its thread, on a runner of its own.
 struct Lane {
+  StepLoop loop = StepLoop::kSerial;
+  std::unique_ptr<NewsWaiter> news = std::make_unique<NewsWaiter>();
   std::unique_ptr<BlockPool> pool;
   std::unique_ptr<ModelRunner> runner;
   std::unique_ptr<Engine> engine;
 };
 
-enum class HostWork : std::uint8_t { kOff, kOn };
-
-// Plays the server's part for every sequence: tokenises its prompt, detokenises and frames tokens.
-class Clients {
- public:
-  Clients(const PipelineOptions& options, const ModelText* text, std::size_t vocabulary)
-      : options_(options), text_(text), vocabulary_(vocabulary) {}
-
-  Status run(Engine& engine, std::size_t num_sequences, HostWork work) {
-    std::vector<Client> clients;
-    for (std::size_t i = 0; i < num_sequences; ++i) {
-      Client client;
-      client.stream.emplace(TRY(engine.submit(TRY(make_request(i, work)))));
-      if (text_ != nullptr) client.detokenizer.emplace(text_->tokenizer);
-      clients.push_back(std::move(client));
-    }
-    if (work == HostWork::kOff) {
-      for (Client& client : clients) {
-        while (!client.stream->has_ended()) {
-          std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        }
-      }
-      return Ok{};
-    }
-    read_all(clients);
-    return Ok{};
-  }
-  std::size_t num_bytes() const { return num_bytes_; }
-
- private:
-  struct Client {
-    std::optional<TokenStream> stream;
-    std::optional<Detokenizer> detokenizer;
-    bool has_ended = false;
-  };
-
-  Result<Request> make_request(std::size_t number, HostWork work) const {
-    Request request;
-    request.max_tokens = options_.num_tokens;
-    request.sampling.temperature = 0;
-    request.salt.low = number + 1;
-    if (work == HostWork::kOn && text_ != nullptr) {
-      const std::string prompt(4 * options_.num_prompt, 'a');
-      request.prompt = TRY(text_->tokenizer.encode(prompt));
-    }
-    request.prompt.resize(options_.num_prompt, static_cast<TokenId>(number % vocabulary_));
-    return request;
-  }
-
-  // As a server's host thread does, woken for news of any stream.
-  void read_all(std::vector<Client>& clients) {
-    for (std::size_t num_left = clients.size(); num_left > 0;) {
-      bool has_news = false;
-      for (Client& client : clients) {
-        while (const auto token = client.stream->try_pop()) {
-          has_news = true;
-          const std::string piece = client.detokenizer ? client.detokenizer->push(token->token)
-                                                       : std::to_string(token->token);
-          const OrderedJson frame = {
-              {"object", "chat.completion.chunk"},
-              {"choices", {{{"index", 0}, {"delta", {{"content", piece}}}}}}};
-          num_bytes_ += ("data: " + frame.dump() + "\n\n").size();
-        }
-        if (client.has_ended || !client.stream->finished()) continue;
-        client.has_ended = true;
-        --num_left;
-      }
-      if (!has_news) std::this_thread::sleep_for(std::chrono::microseconds(200));
-    }
-  }
-
-  const PipelineOptions& options_;
-  const ModelText* text_;
-  std::size_t vocabulary_;
-  std::size_t num_bytes_ = 0;
-};
-
-SchedulerOptions scheduler_options(std::size_t num_sequences, StepLoop loop) {
+// On so many threads at most.
+SchedulerOptions scheduler_options(std::size_t num_sequences, StepLoop loop,
+                                   std::optional<std::uint32_t> threads_max = std::nullopt) {
   SchedulerOptions scheduler;
   scheduler.num_sequences_max = num_sequences;
   scheduler.num_requests_max = 2 * num_sequences;
@@ -181,18 +109,21 @@ SchedulerOptions scheduler_options(std::size_t num_sequences, StepLoop loop) {
   for (ServiceClass& service_class : scheduler.classes) {
     service_class.queued_requests_max = 2 * num_sequences;
     service_class.token_target.reset();
+    service_class.threads_max = threads_max;
   }
   return scheduler;
 }
 
-Status time_loop(const PipelineOptions& options, Lane& lane, Clients& clients,
-                 std::size_t num_sequences, HostWork work, LoopTotals* totals) {
+Status time_loop(const PipelineLoad& load, Lane& lane, PipelineClients& clients, HostWork work,
+                 LoopTotals* totals) {
   const SystemClock clock;
   const EngineStats before = lane.engine->stats();
+  const double clients_before = clients.cpu_seconds();
   const TimePoint begin = clock.now();
-  TRY(clients.run(*lane.engine, num_sequences, work));
+  TRY(clients.run(*lane.engine, *lane.news, load, work));
   if (totals == nullptr) return Ok{};
   totals->wall_seconds += seconds(clock.now() - begin);
+  totals->clients_seconds += clients.cpu_seconds() - clients_before;
   const EngineStats after = lane.engine->stats();
   totals->busy_seconds += after.busy_seconds - before.busy_seconds;
   totals->work_seconds += after.work_seconds - before.work_seconds;
@@ -200,7 +131,7 @@ Status time_loop(const PipelineOptions& options, Lane& lane, Clients& clients,
   totals->host.apply += after.host.apply - before.host.apply;
   totals->host.emit += after.host.emit - before.host.emit;
   totals->num_steps += after.num_steps - before.num_steps;
-  totals->num_tokens += num_sequences * options.num_tokens;
+  totals->num_tokens += load.num_sequences * load.num_tokens;
   return Ok{};
 }
 
@@ -211,21 +142,21 @@ OrderedJson loop_json(const LoopTotals& totals) {
           {"step_ms", 1e3 * totals.busy_seconds / steps},
           {"plan_us", 1e6 * totals.host.plan / steps},
           {"apply_us", 1e6 * totals.host.apply / steps},
-          {"emit_us", 1e6 * totals.host.emit / steps}};
+          {"emit_us", 1e6 * totals.host.emit / steps},
+          {"clients_us", 1e6 * totals.clients_seconds / steps}};
 }
 
 // Both loops in turns, so that what else the machine does meets both; a first turn is not counted.
-Result<OrderedJson> compare(const PipelineOptions& options, std::vector<Lane>& lanes,
-                            Clients& clients, std::size_t num_sequences, HostWork work) {
+Result<OrderedJson> compare(const PipelineOptions& options, const PipelineLoad& load,
+                            std::vector<Lane>& lanes, PipelineClients& clients, HostWork work) {
   std::vector<LoopTotals> totals(lanes.size());
   for (std::size_t repeat = 0; repeat <= options.num_repeats; ++repeat) {
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       const std::size_t lane = (i + repeat) % lanes.size();
-      TRY(time_loop(options, lanes[lane], clients, num_sequences, work,
-                    repeat == 0 ? nullptr : &totals[lane]));
+      TRY(time_loop(load, lanes[lane], clients, work, repeat == 0 ? nullptr : &totals[lane]));
     }
   }
-  return OrderedJson{{"sequences", num_sequences},
+  return OrderedJson{{"sequences", load.num_sequences},
                      {"host_work", work == HostWork::kOn},
                      {"serial", loop_json(totals[0])},
                      {"overlapped", loop_json(totals[1])},
@@ -241,8 +172,30 @@ Status start_lane(Lane& lane, const SchedulerOptions& scheduler, std::size_t voc
   engine.scheduler = scheduler;
   engine.vocabulary = vocabulary;
   engine.context_tokens = context_tokens;
+  engine.listener = lane.news.get();
   lane.engine = TRY(Engine::create(engine, *lane.pool, *lane.runner, clock));
   lane.engine->start();
+  return Ok{};
+}
+
+// Both loops on so many threads of the session's team.
+Status bench_threads(const PipelineOptions& options, ModelSession& session, std::size_t num_threads,
+                     PipelineClients& clients, OrderedJson& rows) {
+  std::vector<Lane> lanes(std::size(kLoops));
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    const SchedulerOptions scheduler = scheduler_options(options.load.num_sequences, kLoops[i],
+                                                         static_cast<std::uint32_t>(num_threads));
+    lanes[i].pool = std::make_unique<BlockPool>(session.cache().num_blocks());
+    lanes[i].runner = TRY(
+        DecoderRunner::create(session.decoder(), session.context(), session.cache(), scheduler));
+    TRY(start_lane(lanes[i], scheduler, session.spec().vocabulary, session.context_tokens()));
+  }
+  for (const HostWork work : {HostWork::kOff, HostWork::kOn}) {
+    rows.push_back(TRY(compare(options, options.load, lanes, clients, work)));
+    rows.back()["device"] = session.machine().kernels->isa;
+    rows.back()["threads"] = num_threads;
+    rows.back()["cores"] = num_usable_cpus();
+  }
   return Ok{};
 }
 
@@ -252,26 +205,19 @@ Result<OrderedJson> bench_model(PipelineOptions& options, std::optional<ModelTex
     text = std::move(loaded).value();
   }
   ModelOptions model = options.model;
-  model.context = options.num_prompt + options.num_tokens;
+  model.context = options.load.num_prompt + options.load.num_tokens;
   SessionDemand demand;
-  demand.num_sequences = options.num_sequences + 1;
-  demand.limits = {.tokens_max = std::max(kStepTokens, 2 * options.num_sequences),
-                   .logit_rows_max = options.num_sequences};
+  demand.num_sequences = options.load.num_sequences + 1;
+  demand.limits = {.tokens_max = std::max(kStepTokens, 2 * options.load.num_sequences),
+                   .logit_rows_max = options.load.num_sequences};
   const auto session = TRY(ModelSession::open(checkpoint, model, demand));
-  std::vector<Lane> lanes(2);
-  for (std::size_t i = 0; i < lanes.size(); ++i) {
-    const SchedulerOptions scheduler = scheduler_options(options.num_sequences, kLoops[i]);
-    lanes[i].pool = std::make_unique<BlockPool>(session->cache().num_blocks());
-    lanes[i].runner = TRY(
-        DecoderRunner::create(session->decoder(), session->context(), session->cache(), scheduler));
-    TRY(start_lane(lanes[i], scheduler, session->spec().vocabulary, session->context_tokens()));
-  }
-  Clients clients(options, text ? &*text : nullptr, session->spec().vocabulary);
+  PipelineClients clients(text ? &*text : nullptr, session->spec().vocabulary);
   OrderedJson rows = OrderedJson::array();
-  for (const HostWork work : {HostWork::kOff, HostWork::kOn}) {
-    rows.push_back(TRY(compare(options, lanes, clients, options.num_sequences, work)));
-    rows.back()["device"] = session->machine().kernels->isa;
-    rows.back()["threads"] = session->machine().num_threads;
+  const std::size_t num_threads = session->machine().num_threads;
+  TRY(bench_threads(options, *session, num_threads, clients, rows));
+  // Where the team would take every core, once more with one left to the host.
+  if (num_threads > 1 && num_threads >= num_usable_cpus()) {
+    TRY(bench_threads(options, *session, num_threads - 1, clients, rows));
   }
   return rows;
 }
@@ -283,36 +229,65 @@ Status bench_device(const PipelineOptions& options, const std::optional<ModelTex
   const StepCost cost = TRY(std::move(found));
   constexpr std::size_t kVocabulary = std::size_t{1} << 18;  // of any tokeniser here
   for (const std::size_t num_sequences : {std::size_t{32}, std::size_t{128}, std::size_t{256}}) {
-    const std::size_t context = options.num_prompt + options.num_tokens;
-    std::vector<Lane> lanes(2);
+    PipelineLoad load = options.load;
+    load.num_sequences = num_sequences;
+    const std::size_t context = load.num_prompt + load.num_tokens;
+    std::vector<Lane> lanes(std::size(kLoops));
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       lanes[i].pool = std::make_unique<BlockPool>(
           static_cast<std::uint32_t>(num_sequences * (context / kBlockTokens + 2)));
       lanes[i].runner = std::make_unique<SleepingRunner>(cost);
       TRY(start_lane(lanes[i], scheduler_options(num_sequences, kLoops[i]), kVocabulary, context));
     }
-    Clients clients(options, text ? &*text : nullptr, kVocabulary);
-    rows.push_back(TRY(compare(options, lanes, clients, num_sequences, HostWork::kOn)));
+    PipelineClients clients(text ? &*text : nullptr, kVocabulary);
+    rows.push_back(TRY(compare(options, load, lanes, clients, HostWork::kOn)));
     rows.back()["device"] = "simulated " + options.device_cost;
   }
   return Ok{};
 }
 
+std::string where(const OrderedJson& row) {
+  std::string text = row["device"].get<std::string>();
+  if (!row.contains("threads")) return text + ", a device of its own";
+  const auto threads = row["threads"].get<std::size_t>();
+  const auto cores = row["cores"].get<std::size_t>();
+  text += ", " + std::to_string(threads) + " threads on " + std::to_string(cores) + " cores";
+  return text + (threads < cores ? " (host work has a core)"
+                                 : " (host work takes its time from the step)");
+}
+
 void print_rows(const OrderedJson& rows) {
   for (const OrderedJson& row : rows) {
-    std::printf("%s, %zu sequences, host work %s: overlapped %.3f x serial\n",
-                row["device"].get<std::string>().c_str(), row["sequences"].get<std::size_t>(),
-                row["host_work"].get<bool>() ? "on" : "off", row["speedup"].get<double>());
+    std::printf("%s, %zu sequences, host work %s: overlapped %.3f x serial\n", where(row).c_str(),
+                row["sequences"].get<std::size_t>(), row["host_work"].get<bool>() ? "on" : "off",
+                row["speedup"].get<double>());
     for (const char* loop : {"serial", "overlapped"}) {
       const OrderedJson& one = row[loop];
       std::printf(
-          "  %-10s  %9.1f tokens/s  device busy %5.1f %%  step %.3f ms  plan %.1f us, apply "
-          "%.1f us, emit %.1f us\n",
+          "  %-10s  %9.1f tokens/s  device busy %5.1f %%  step %.3f ms  of the host per step: "
+          "plan %.1f us, apply %.1f us, emit %.1f us, clients %.1f us\n",
           loop, one["tokens_per_second"].get<double>(), 100 * one["device_busy"].get<double>(),
           one["step_ms"].get<double>(), one["plan_us"].get<double>(), one["apply_us"].get<double>(),
-          one["emit_us"].get<double>());
+          one["emit_us"].get<double>(), one["clients_us"].get<double>());
     }
   }
+}
+
+// Which of the ways to run the model here was the quickest with host work.
+std::string verdict(const OrderedJson& rows) {
+  std::string best;
+  double most = 0;
+  for (const OrderedJson& row : rows) {
+    if (!row["host_work"].get<bool>() || !row.contains("threads")) continue;
+    for (const char* loop : {"serial", "overlapped"}) {
+      const double rate = row[loop]["tokens_per_second"].get<double>();
+      if (rate <= most) continue;
+      most = rate;
+      best = std::string(loop) + " on " + std::to_string(row["threads"].get<std::size_t>()) +
+             " of " + std::to_string(row["cores"].get<std::size_t>()) + " cores";
+    }
+  }
+  return best;
 }
 
 Status bench_pipeline(PipelineOptions options) {
@@ -321,11 +296,16 @@ Status bench_pipeline(PipelineOptions options) {
   TRY(bench_device(options, text, rows));
   if (!options.as_json) {
     print_rows(rows);
+    std::printf("with host work the model is quickest here %s\n", verdict(rows).c_str());
     return Ok{};
   }
-  const OrderedJson record = {{"bench", "pipeline"},          {"model", options.model.model},
-                              {"prompt", options.num_prompt}, {"tokens", options.num_tokens},
-                              {"commit", commit_text()},      {"rows", rows}};
+  const OrderedJson record = {{"bench", "pipeline"},
+                              {"model", options.model.model},
+                              {"prompt", options.load.num_prompt},
+                              {"tokens", options.load.num_tokens},
+                              {"commit", commit_text()},
+                              {"quickest", verdict(rows)},
+                              {"rows", rows}};
   std::printf("%s\n", record.dump().c_str());
   return Ok{};
 }
@@ -344,13 +324,13 @@ void add_bench_pipeline_command(CLI::App& bench, Action& action) {
                    "Step cost of the simulated device: a file of millrace bench cost-model, or the "
                    "name of a built-in one")
       ->capture_default_str();
-  command->add_option("--sequences", options->num_sequences, "At once, on the model")
+  command->add_option("--sequences", options->load.num_sequences, "At once, on the model")
       ->capture_default_str()
       ->check(CLI::Range(1, 256));
-  command->add_option("--prompt", options->num_prompt, "Tokens of each prompt")
+  command->add_option("--prompt", options->load.num_prompt, "Tokens of each prompt")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));
-  command->add_option("-n,--tokens", options->num_tokens, "Generated by each sequence")
+  command->add_option("-n,--tokens", options->load.num_tokens, "Generated by each sequence")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));
   command->add_option("--repeats", options->num_repeats, "Timed turns of each loop")
