@@ -192,6 +192,15 @@ static inline Bytes add_128(Bytes q) {
 static inline void prefetch(const std::byte* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
 }
+// For loops that do nothing else, which g++ drops when it sees what they do. Not for others: g++
+// keeps their sums in memory then.
+static inline void prefetch_alone(const std::byte* p) {
+  asm volatile("prefetcht0 %0" ::"m"(*p));
+}
+// Every CPU of these instruction sets takes it; the oldest ignore it.
+static inline void prefetch_for_write(const float* p) {
+  asm volatile("prefetchw %0" ::"m"(*p));
+}
 
 }  // namespace millrace::cpu::avx512
 END_TARGET

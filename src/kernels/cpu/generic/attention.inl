@@ -11,6 +11,43 @@
 
 inline constexpr std::size_t kHeadFloatsMax = kHeadDimMax;  // A multiple of every kLanes.
 
+// Positions [begin, end).
+struct PosRange {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+// Where the blocks of a kv head lie: what KvLayerView works out anew for every block, which took
+// half of the time at depth 4,096.
+struct HeadPlaces {
+  const std::byte* keys = nullptr;  // Of block 0; the rest are offsets from there.
+  std::size_t values = 0;
+  std::size_t key_scales = 0;
+  std::size_t value_scales = 0;
+  std::size_t head_bytes = 0;
+  std::size_t block_bytes = 0;
+
+  const std::byte* keys_of(std::uint32_t block) const { return keys + block * block_bytes; }
+  const std::byte* values_of(std::uint32_t block) const { return keys_of(block) + values; }
+  const float* key_scales_of(std::uint32_t block) const {
+    return reinterpret_cast<const float*>(keys_of(block) + key_scales);
+  }
+  const float* value_scales_of(std::uint32_t block) const {
+    return reinterpret_cast<const float*>(keys_of(block) + value_scales);
+  }
+};
+
+static inline HeadPlaces places_of(const KvLayerView& cache, std::uint32_t kv_head) {
+  HeadPlaces places;
+  places.head_bytes = cache.head_bytes();
+  places.block_bytes = places.head_bytes * cache.num_kv_heads;
+  places.keys = cache.data + kv_head * places.head_bytes;
+  places.values = cache.key_bytes();
+  places.key_scales = places.values + cache.value_bytes();
+  places.value_scales = places.key_scales + cache.scale_bytes();
+  return places;
+}
+
 // The unfinished rows of a unit. Strides of q, out and values are head dims rounded up to whole
 // vectors.
 struct AttentionScratch {
@@ -21,17 +58,13 @@ struct AttentionScratch {
   alignas(64) float scales[kAttentionTile];                 // Of the tile's positions; i8 only.
   float highest[kAttentionRowsMax];
   float total[kAttentionRowsMax];
+  PosRange visible[kAttentionRowsMax];  // Of the sequence.
+  HeadPlaces places;
 };
 
 static inline std::size_t padded(std::size_t count) {
   return (count + kLanes - 1) / kLanes * kLanes;
 }
-
-// Positions [begin, end).
-struct PosRange {
-  std::size_t begin = 0;
-  std::size_t end = 0;
-};
 
 static inline PosRange visible_to(const AttentionUnit& unit, std::size_t row) {
   const std::size_t pos = unit.first_pos + row / unit.group;
@@ -110,10 +143,10 @@ static inline void widen_keys(const AttentionUnit& unit, std::size_t first, cons
   const KvLayerView& cache = *unit.cache;
   const auto widen_block = [&](std::uint32_t block, std::size_t offset, std::size_t count,
                                std::size_t i) {
-    widen_key_block<Element>(cache, cache.keys(block, unit.kv_head), offset, count,
-                             scratch.tile + i);
+    DCHECK(block < cache.num_blocks);
+    widen_key_block<Element>(cache, scratch.places.keys_of(block), offset, count, scratch.tile + i);
     if constexpr (std::is_same_v<Element, std::int8_t>) {
-      const float* scales = cache.key_scales(block, unit.kv_head) + offset;
+      const float* scales = scratch.places.key_scales_of(block) + offset;
       std::memcpy(scratch.scales + i, scales, count * sizeof(float));
     }
   };
@@ -128,13 +161,14 @@ static inline void widen_values(const AttentionUnit& unit, std::size_t first, co
   const std::size_t stride = padded(num_dims);
   const auto widen_block = [&](std::uint32_t block, std::size_t offset, std::size_t count,
                                std::size_t i) {
-    const std::byte* from = cache.values(block, unit.kv_head) + offset * num_dims * sizeof(Element);
+    DCHECK(block < cache.num_blocks);
+    const std::byte* from = scratch.places.values_of(block) + offset * num_dims * sizeof(Element);
     for (std::size_t j = 0; j < count; ++j) {
       widen_vector<Element>(from + j * num_dims * sizeof(Element), num_dims,
                             scratch.tile + (i + j) * stride);
     }
     if constexpr (std::is_same_v<Element, std::int8_t>) {
-      const float* scales = cache.value_scales(block, unit.kv_head) + offset;
+      const float* scales = scratch.places.value_scales_of(block) + offset;
       std::memcpy(scratch.scales + i, scales, count * sizeof(float));
     }
   };
@@ -279,8 +313,10 @@ static inline float finish_scores(const AttentionUnit& unit, std::size_t r, cons
       const Floats cap = broadcast(*unit.options->softcap);
       s = cap * hyperbolic_tangent(s / cap);
     }
-    const Floats index = lane_index() + broadcast(static_cast<float>(i));
-    s = select(less(index, begin), hidden, select(less(index, end), s, hidden));
+    if (i < range.begin || i + kLanes > range.end) {
+      const Floats index = lane_index() + broadcast(static_cast<float>(i));
+      s = select(less(index, begin), hidden, select(less(index, end), s, hidden));
+    }
     highest = maximum(highest, s);
     store(scores + i, s);
   }
@@ -300,6 +336,10 @@ static inline void soften_row(std::size_t r, const PosRange& range, float tile_h
     const Floats w = exponential(load(weights + i) - highests);
     total = total + w;
     store(weights + i, w);
+  }
+  if (before == highest) {  // As mostly: e^0 is exactly 1.
+    scratch.total[r] = scratch.total[r] + sum(total);
+    return;
   }
   float factor[kLanes];
   store(factor, exponential(broadcast(before - highest)));
@@ -358,6 +398,7 @@ static inline void mix_rows(const RowSpan& rows, std::size_t stride, const PosRa
 static inline void begin_rows(const AttentionUnit& unit, AttentionScratch& scratch) {
   const std::size_t head_dim = unit.cache->head_dim;
   const std::size_t stride = padded(head_dim);
+  scratch.places = places_of(*unit.cache, unit.kv_head);
   for (std::size_t row = unit.row_begin; row < unit.row_end; ++row) {
     const std::size_t r = row - unit.row_begin;
     const float* q = unit.q + row / unit.group * unit.q_stride + row % unit.group * head_dim;
@@ -367,6 +408,7 @@ static inline void begin_rows(const AttentionUnit& unit, AttentionScratch& scrat
     // A sink is a score seen before all others, whose value is zero.
     const float sink = unit.sinks != nullptr ? unit.sinks[row % unit.group] : -HUGE_VALF;
     scratch.highest[r] = sink;
+    scratch.visible[r] = visible_to(unit, row);
     scratch.total[r] = sink == -HUGE_VALF ? 0.0f : 1.0f;
   }
   const std::size_t num_out = (unit.row_end - unit.row_begin) * padded(unit.cache->value_head_dim);
@@ -384,19 +426,19 @@ static inline void end_rows(const AttentionUnit& unit, const AttentionScratch& s
 }
 
 // What one row of the unit sees of the tile at `first`.
-static inline PosRange seen_by(const AttentionUnit& unit, std::size_t r, std::size_t first) {
-  return within_tile(visible_to(unit, unit.row_begin + r), first);
+static inline PosRange seen_by(const AttentionScratch& scratch, std::size_t r, std::size_t first) {
+  return within_tile(scratch.visible[r], first);
 }
 
 // `rows` see some of the tile; scores become weights.
 static inline void weigh_rows(const AttentionUnit& unit, const RowSpan& rows, std::size_t first,
                               AttentionScratch& scratch) {
   // Later rows neither begin nor end earlier.
-  const PosRange seen = {.begin = seen_by(unit, rows.begin, first).begin,
-                         .end = seen_by(unit, rows.end - 1, first).end};
+  const PosRange seen = {.begin = seen_by(scratch, rows.begin, first).begin,
+                         .end = seen_by(scratch, rows.end - 1, first).end};
   score_rows(unit, rows, seen, scratch);
   for (std::size_t r = rows.begin; r < rows.end; ++r) {
-    const PosRange range = seen_by(unit, r, first);
+    const PosRange range = seen_by(scratch, r, first);
     const float highest = finish_scores(unit, r, range, scratch);
     soften_row(r, range, highest, padded(unit.cache->value_head_dim), scratch);
   }
@@ -407,11 +449,11 @@ static inline void weigh_rows(const AttentionUnit& unit, const RowSpan& rows, st
 static inline void mix_tile_rows(const AttentionUnit& unit, const RowSpan& rows, std::size_t first,
                                  AttentionScratch& scratch) {
   const std::size_t stride = padded(unit.cache->value_head_dim);
-  const PosRange last = seen_by(unit, rows.end - 1, first);
-  const std::size_t end = seen_by(unit, rows.begin, first).end;
+  const PosRange last = seen_by(scratch, rows.end - 1, first);
+  const std::size_t end = seen_by(scratch, rows.begin, first).end;
   const PosRange shared = {.begin = last.begin < end ? last.begin : end, .end = end};
   for (std::size_t r = rows.begin; r < rows.end; ++r) {
-    const PosRange range = seen_by(unit, r, first);
+    const PosRange range = seen_by(scratch, r, first);
     if (unit.cache->dtype == DType::kI8) {
       float* weights = scratch.weights + r * kAttentionTile;
       for (std::size_t i = range.begin; i < range.end; ++i) weights[i] *= scratch.scales[i];
@@ -421,7 +463,7 @@ static inline void mix_tile_rows(const AttentionUnit& unit, const RowSpan& rows,
   }
   mix_rows(rows, stride, shared, scratch);
   for (std::size_t r = rows.begin; r < rows.end; ++r) {
-    const PosRange range = seen_by(unit, r, first);
+    const PosRange range = seen_by(scratch, r, first);
     const PosRange after = {.begin = range.begin > shared.end ? range.begin : shared.end,
                             .end = range.end};
     mix_rows<1>({.begin = r, .end = r + 1}, stride, after, scratch);
@@ -435,7 +477,7 @@ static inline void attend_tile(const AttentionUnit& unit, std::size_t first, con
   // their windows).
   RowSpan all = {.begin = 0, .end = unit.row_end - unit.row_begin};
   const auto sees_nothing = [&](std::size_t r) {
-    const PosRange range = seen_by(unit, r, first);
+    const PosRange range = seen_by(scratch, r, first);
     return range.begin >= range.end;
   };
   while (all.begin < all.end && sees_nothing(all.begin)) ++all.begin;

@@ -134,37 +134,76 @@ static inline const float* widened(const Weight* lines, std::size_t depth, std::
   }
 }
 
+// A block of the depth of Panels panels, widened, and what comes after it.
+struct FloatBlock {
+  const float* weights = nullptr;  // [panel][depth][16]
+  std::size_t panel_stride = 0;
+  std::size_t first = 0;  // k
+  std::size_t depth = 0;
+  bool is_last = false;             // Of its panels.
+  const std::byte* next = nullptr;  // Packed weights of the first panel that come next.
+  std::size_t next_bytes = 0;       // Between panels.
+  std::size_t next_lines = 0;       // Of each panel.
+};
+
+// All rows over one block, which is in L1. The next one is asked for meanwhile, tile by tile.
+template <std::size_t Panels>
+static inline void float_rows(const MatmulRange& range, std::size_t panel, const RowBlock& rows,
+                              const FloatBlock& block, float* sums) {
+  const std::size_t num_tiles = (rows.end - rows.begin + kTileRows - 1) / kTileRows;
+  const std::size_t lines_per_tile = (block.next_lines + num_tiles - 1) / num_tiles;
+  std::size_t line = 0;
+  for (std::size_t row = rows.begin; row < rows.end; row += kTileRows) {
+    const std::size_t count = rows.end - row < kTileRows ? rows.end - row : kTileRows;
+    const std::size_t left = block.next_lines - line;
+    const std::size_t end = line + (left < lines_per_tile ? left : lines_per_tile);
+    for (; line < end; ++line) {
+      for (std::size_t p = 0; p < Panels; ++p) {
+        prefetch_alone(block.next + p * block.next_bytes + line * kLineBytes);
+      }
+    }
+    if (block.is_last) prefetch_y<Panels>(range, panel, {.begin = row, .end = row + count});
+    block_tile<Panels>(count, range.x + row * range.x_stride + block.first, range.x_stride,
+                       block.weights, block.panel_stride, block.depth,
+                       sums + (row - rows.begin) * Panels * kPanelRows);
+  }
+}
+
 // Many rows of Panels panels: block after block of the depth, its weights widened once and kept in
 // L1 while all rows of the block pass over them.
 template <class Weight, std::size_t Panels>
 static inline void blocked_panels(const MatmulRange& range, std::size_t panel,
-                                  std::size_t row_begin, std::size_t row_end) {
+                                  const RowBlock& rows) {
   alignas(64) float scratch[Panels * kBlockDepth * kPanelRows];
   alignas(64) float sums[kBlockRows * Panels * kPanelRows] = {};
   const std::size_t depth = range.weight->num_cols;
   const PanelLayout layout = panel_layout(range.weight->format, depth);
+  const std::byte* data = range.weight->data + panel * layout.panel_bytes + layout.scale_bytes;
   for (std::size_t k = 0; k < depth; k += kBlockDepth) {
-    const std::size_t count = depth - k < kBlockDepth ? depth - k : kBlockDepth;
-    const float* block = nullptr;
+    FloatBlock block;
+    block.first = k;
+    block.depth = depth - k < kBlockDepth ? depth - k : kBlockDepth;
     for (std::size_t p = 0; p < Panels; ++p) {
-      const auto* lines = reinterpret_cast<const Weight*>(
-          range.weight->data + (panel + p) * layout.panel_bytes + layout.scale_bytes);
+      const auto* lines = reinterpret_cast<const Weight*>(data + p * layout.panel_bytes);
       const float* of_panel =
-          widened(lines, depth, k, count, scratch + p * kBlockDepth * kPanelRows);
-      if (p == 0) block = of_panel;
+          widened(lines, depth, k, block.depth, scratch + p * kBlockDepth * kPanelRows);
+      if (p == 0) block.weights = of_panel;
     }
     // f32 weights are read where they are.
-    const std::size_t stride = std::is_same_v<Weight, float> ? layout.panel_bytes / sizeof(float)
-                                                             : kBlockDepth * kPanelRows;
-    for (std::size_t row = row_begin; row < row_end; row += kTileRows) {
-      block_tile<Panels>(row_end - row < kTileRows ? row_end - row : kTileRows,
-                         range.x + row * range.x_stride + k, range.x_stride, block, stride, count,
-                         sums + (row - row_begin) * Panels * kPanelRows);
-    }
+    block.panel_stride = std::is_same_v<Weight, float> ? layout.panel_bytes / sizeof(float)
+                                                       : kBlockDepth * kPanelRows;
+    block.is_last = k + kBlockDepth >= depth;
+    block.next = block.is_last ? data + Panels * layout.panel_bytes
+                               : data + (k + kBlockDepth) * layout.group_bytes;
+    block.next_bytes = layout.panel_bytes;
+    const std::size_t left = block.is_last ? depth : depth - k - kBlockDepth;
+    const std::size_t next_depth = left < kBlockDepth ? left : kBlockDepth;
+    block.next_lines = next_depth * layout.group_bytes / kLineBytes;
+    float_rows<Panels>(range, panel, rows, block, sums);
   }
-  for (std::size_t row = row_begin; row < row_end; ++row) {
+  for (std::size_t row = rows.begin; row < rows.end; ++row) {
     for (std::size_t p = 0; p < Panels; ++p) {
-      finish_row(range, row, panel + p, sums + ((row - row_begin) * Panels + p) * kPanelRows);
+      finish_row(range, row, panel + p, sums + ((row - rows.begin) * Panels + p) * kPanelRows);
     }
   }
 }
@@ -177,9 +216,11 @@ static void matmul_float(const MatmulRange& range) {
     std::size_t panel = range.panel_begin;
     if constexpr (kTilePanels > 1) {
       for (; panel + kTilePanels <= range.panel_end; panel += kTilePanels) {
-        blocked_panels<Weight, kTilePanels>(range, panel, row, end);
+        blocked_panels<Weight, kTilePanels>(range, panel, {.begin = row, .end = end});
       }
     }
-    for (; panel < range.panel_end; ++panel) blocked_panels<Weight, 1>(range, panel, row, end);
+    for (; panel < range.panel_end; ++panel) {
+      blocked_panels<Weight, 1>(range, panel, {.begin = row, .end = end});
+    }
   }
 }

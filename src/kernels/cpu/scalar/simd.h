@@ -230,5 +230,11 @@ static inline U8Weights u8_weights_of(Bytes q) {
 static inline void prefetch(const std::byte* p) {
   __builtin_prefetch(p, 0, 3);
 }
+static inline void prefetch_alone(const std::byte* p) {
+  prefetch(p);
+}
+static inline void prefetch_for_write(const float* p) {
+  __builtin_prefetch(p, 1, 3);
+}
 
 }  // namespace millrace::cpu::scalar
