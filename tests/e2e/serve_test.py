@@ -1,4 +1,5 @@
 """The server from outside under faults: drains, kills, reloads, TLS, slow and broken clients."""
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -336,6 +337,29 @@ class Caps(Case):
         texts = [json.loads(server.complete(key, **fields)[2])["choices"][0]["text"]
                  for key in ("capped-key-1", "free-key-1")]
         self.assertEqual(texts[0], texts[1])
+
+
+class Overlap(Case):
+    def answers(self, rest):
+        """Several at once: greedy and seeded, several choices, log-probabilities, a grammar."""
+        server = self.serve(rest)
+        asked = [{"temperature": 0, "max_tokens": 40}, {"seed": 7, "n": 3, "max_tokens": 20},
+                 {"seed": 8, "logprobs": 3, "max_tokens": 12}, {"temperature": 0, "stop": ["."]},
+                 {"seed": 9, "max_tokens": 24, "response_format": {"type": "json_object"}}]
+        gone, answer = server.stream(n=4)  # leaves in the middle
+        answer.read(64)
+        gone.close()
+        found = []
+        with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+            for status, _, text in pool.map(lambda fields: server.complete(**fields), asked):
+                self.assertEqual(status, 200, text)
+                answer = json.loads(text)
+                found.append((answer["choices"], answer["usage"]["completion_tokens"]))
+        return found
+
+    def test_overlapped_steps_change_no_answer(self):
+        self.assertEqual(self.answers("engine: {overlap: true}\n"),
+                         self.answers("engine: {overlap: false}\n"))
 
 
 class Reloads(Case):
