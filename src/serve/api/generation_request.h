@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/token_id.h"
+#include "constrain/constraint_spec.h"
 #include "engine/sampling_params.h"
 #include "text/chat_template.h"
 
@@ -56,6 +57,8 @@ struct ResponseFormat {
   OrderedJson schema = nullptr;
   std::string pattern = {};
   std::vector<std::string> choices = {};
+  JsonStyle style = {};                                 // of kJsonObject and kJsonSchema
+  AtTokenLimit at_token_limit = AtTokenLimit::kFinish;  // of all but kText
 };
 
 struct ToolChoice {

@@ -166,6 +166,13 @@ TEST(ParseChat, ReadsEveryWayToAskForAForm) {
     EXPECT_EQ(format(text).kind, Kind::kGrammar);
     EXPECT_EQ(format(text).pattern, "a+");
   }
+  const ResponseFormat styled =
+      format(R"("guided_json":{"a":1},"structured_outputs":{"disable_any_whitespace":true,)"
+             R"("disable_additional_properties":true,"finish_at_limit":false})");
+  EXPECT_EQ(styled.kind, Kind::kJsonSchema);
+  EXPECT_EQ(styled.style, (JsonStyle{.whitespace = JsonWhitespace::kSpaced,
+                                     .unnamed_properties = UnnamedProperties::kForbidden}));
+  EXPECT_EQ(styled.at_token_limit, AtTokenLimit::kCut);
   EXPECT_EQ(format(R"("guided_choice":["a","b"])").choices, (std::vector<std::string>{"a", "b"}));
 }
 

@@ -108,11 +108,31 @@ Status take_structured_outputs(const FieldReader& body, const ApiLimits& limits,
   const OrderedJson* const given = body.find("structured_outputs");
   if (given == nullptr) return Ok{};
   const FieldReader reader = TRY(FieldReader::of(*given, "structured_outputs"));
-  TRY(reader.check_only({"json", "regex", "grammar", "choice", "json_object"}));
+  TRY(reader.check_only({"json", "regex", "grammar", "choice", "json_object",
+                         "disable_any_whitespace", "disable_additional_properties",
+                         "finish_at_limit"}));
   TRY(take_named(reader, {"json", "regex", "grammar", "choice"}, limits, only));
   const std::optional<bool> json_object = TRY(reader.flag("json_object"));
   if (json_object.value_or(false)) {
     TRY(only.take(reader.path_of("json_object"), {.kind = Kind::kJsonObject}));
+  }
+  return Ok{};
+}
+
+// How JSON is written and what becomes of an answer at its limit, whoever asked for the form; the
+// first two are vLLM's.
+Status read_style(const FieldReader& body, ResponseFormat& format) {
+  const OrderedJson* const given = body.find("structured_outputs");
+  if (given == nullptr) return Ok{};
+  const FieldReader reader = TRY(FieldReader::of(*given, "structured_outputs"));
+  if (TRY(reader.flag("disable_any_whitespace")).value_or(false)) {
+    format.style.whitespace = JsonWhitespace::kSpaced;
+  }
+  if (TRY(reader.flag("disable_additional_properties")).value_or(false)) {
+    format.style.unnamed_properties = UnnamedProperties::kForbidden;
+  }
+  if (!TRY(reader.flag("finish_at_limit")).value_or(true)) {
+    format.at_token_limit = AtTokenLimit::kCut;
   }
   return Ok{};
 }
@@ -151,7 +171,9 @@ Result<ResponseFormat> response_format(const FieldReader& body, const ApiLimits&
   TRY(take_named(body, {"guided_json", "guided_regex", "guided_grammar", "guided_choice"}, limits,
                  only));
   TRY(take_named(body, {"json_schema", nullptr, "grammar", nullptr}, limits, only));
-  return std::move(only).format();
+  ResponseFormat format = std::move(only).format();
+  TRY(read_style(body, format));
+  return format;
 }
 
 }  // namespace millrace

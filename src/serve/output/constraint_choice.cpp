@@ -22,9 +22,9 @@ std::optional<Spec> format_spec(const ResponseFormat& format) {
     case ResponseFormat::Kind::kText:
       return std::nullopt;
     case ResponseFormat::Kind::kJsonObject:
-      return Spec::json_object();
+      return Spec::json_object(format.style);
     case ResponseFormat::Kind::kJsonSchema:
-      return Spec::json_schema(dumped(format.schema));
+      return Spec::json_schema(dumped(format.schema), format.style);
     case ResponseFormat::Kind::kRegex:
       return Spec::regex(format.pattern);
     case ResponseFormat::Kind::kGrammar:
@@ -44,6 +44,18 @@ std::optional<ToolCallFormat> forced_format(ToolFormat format) {
       return ToolCallFormat::kLlama3;
     case ToolFormat::kMistral:
       return ToolCallFormat::kMistral;
+    case ToolFormat::kQwen3Coder:
+      return ToolCallFormat::kQwen3Coder;
+    case ToolFormat::kSeed:
+      return ToolCallFormat::kSeed;
+    case ToolFormat::kGlm:
+      return ToolCallFormat::kGlm;
+    case ToolFormat::kFunctionTag:
+      return ToolCallFormat::kFunctionTag;
+    case ToolFormat::kDeepSeek:
+      return ToolCallFormat::kDeepSeek;
+    case ToolFormat::kKimi:
+      return ToolCallFormat::kKimi;
     default:
       return std::nullopt;
   }
@@ -137,15 +149,12 @@ struct Calls {
                           {.format = *forced,
                            .need = need,
                            .num_calls_max = request.calls_in_parallel ? ConstraintSpec::kNoMax : 1,
-                           .style = {}});
+                           .style = request.format.style});
   }
 };
 
-}  // namespace
-
-Result<std::optional<ConstraintSpec>> constraint_choice(const GenerationRequest& request,
-                                                        const AnswerFormat& format,
-                                                        ReasoningStart start) {
+Result<std::optional<Spec>> choose(const GenerationRequest& request, const AnswerFormat& format,
+                                   ReasoningStart start) {
   using Mode = ToolChoice::Mode;
   std::optional<Spec> text = format_spec(request.format);
   const auto* chat = std::get_if<ChatPrompt>(&request.prompt);
@@ -168,6 +177,16 @@ Result<std::optional<ConstraintSpec>> constraint_choice(const GenerationRequest&
   }
   if (!text) return text;
   return std::optional<Spec>(with_thoughts(*std::move(text), format.reasoning, start));
+}
+
+}  // namespace
+
+Result<std::optional<ConstraintSpec>> constraint_choice(const GenerationRequest& request,
+                                                        const AnswerFormat& format,
+                                                        ReasoningStart start) {
+  std::optional<Spec> spec = TRY(choose(request, format, start));
+  if (spec) spec->at_limit = request.format.at_token_limit;
+  return spec;
 }
 
 }  // namespace millrace
