@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "constrain/schema_rewrite.h"
+
 namespace millrace {
 namespace {
 
@@ -67,12 +69,24 @@ Status SchemaConjunction::add_branches(const SchemaNode& schema, const char* key
     return error_at(schema, {ErrorCode::kInvalidArgument,
                              std::string(keyword) + ": expected an array with a schema"});
   }
-  const auto chosen = choices_.find(&*found);
-  if (chosen != choices_.end()) return add((*found)[chosen->second]);
-  if (open_choice_ == nullptr) open_choice_ = &*found;
-  if (std::string_view(keyword) != "oneOf") return Ok{};
-  const Status status = check_disjoint(*found);
-  if (!status.ok()) return error_at(schema, status.error());
+  const SchemaNode* branches = &*found;
+  if (std::string_view(keyword) == "oneOf") {
+    // What was chosen was looked at when it was open.
+    const auto exclusive = schema.find(kExclusiveBranches);
+    const bool has_exclusive = exclusive != schema.end();
+    if (has_exclusive && choices_.contains(&*exclusive)) {
+      branches = &*exclusive;
+    } else if (!choices_.contains(branches)) {
+      const Status status = check_disjoint(*branches);
+      if (!status.ok() && (!has_exclusive || status.error().code != ErrorCode::kUnsupported)) {
+        return error_at(schema, status.error());
+      }
+      if (!status.ok()) branches = &*exclusive;
+    }
+  }
+  const auto chosen = choices_.find(branches);
+  if (chosen != choices_.end()) return add((*branches)[chosen->second]);
+  if (open_choice_ == nullptr) open_choice_ = branches;
   return Ok{};
 }
 

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "constrain/schema_rewrite.h"
+
 namespace millrace {
 namespace {
 
@@ -70,17 +72,6 @@ const SchemaNode* child_of(const SchemaNode& node, const std::string& token) {
   return index < node.size() ? &node[index] : nullptr;
 }
 
-const SchemaNode* follow(const SchemaNode& from, const std::string& pointer) {
-  const SchemaNode* node = &from;
-  std::size_t begin = 1;  // behind the first slash
-  while (node != nullptr && begin <= pointer.size()) {
-    const std::size_t end = std::min(pointer.find('/', begin), pointer.size());
-    node = child_of(*node, pointer_decoded(pointer.substr(begin, end - begin)));
-    begin = end + 1;
-  }
-  return node;
-}
-
 bool find_place(const SchemaNode& at, const SchemaNode& wanted, std::string& place) {
   if (&at == &wanted) return true;
   if (!at.is_structured()) return false;
@@ -97,6 +88,17 @@ bool find_place(const SchemaNode& at, const SchemaNode& wanted, std::string& pla
 
 }  // namespace
 
+const SchemaNode* follow_pointer(const SchemaNode& from, const std::string& pointer) {
+  const SchemaNode* node = &from;
+  std::size_t begin = 1;  // behind the first slash
+  while (node != nullptr && begin <= pointer.size()) {
+    const std::size_t end = std::min(pointer.find('/', begin), pointer.size());
+    node = child_of(*node, pointer_decoded(pointer.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return node;
+}
+
 Error schema_error(ErrorCode code, const std::string& place, const std::string& what) {
   constexpr std::size_t kPlaceBytesMax = 300;
   return Error{code, "schema at " + place.substr(0, kPlaceBytesMax) + ": " + what};
@@ -104,7 +106,9 @@ Error schema_error(ErrorCode code, const std::string& place, const std::string& 
 
 Result<SchemaDocument> SchemaDocument::parse(const std::string& text, const JsonLimits& limits) {
   SchemaDocument document;
-  document.root_ = std::make_unique<SchemaNode>(TRY(parse_ordered_json(text, "schema", limits)));
+  auto parsed = std::make_unique<SchemaNode>(TRY(parse_ordered_json(text, "schema", limits)));
+  rewrite_conditions(*parsed);
+  document.root_ = std::move(parsed);
   const SchemaNode& root = *document.root_;
   if (!root.is_object() && !root.is_boolean()) {
     return Error{ErrorCode::kInvalidArgument, "schema: expected an object or a boolean"};
@@ -144,7 +148,7 @@ Result<const SchemaNode*> SchemaDocument::resolve(const std::string& reference) 
   }
   const SchemaNode* target = base;
   if (base != nullptr && fragment.starts_with('/')) {
-    target = follow(*base, fragment);
+    target = follow_pointer(*base, fragment);
   } else if (base != nullptr && !fragment.empty()) {
     const auto found = names_.find((id.empty() ? root_id_ : id) + "#" + fragment);
     target = found == names_.end() ? nullptr : found->second;

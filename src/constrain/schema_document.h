@@ -31,6 +31,9 @@ class SchemaDocument {
   std::map<std::string, const SchemaNode*> names_;  // ids, and id#anchor
 };
 
+// Where a JSON pointer, decoded but for ~0 and ~1, leads; null where nowhere.
+const SchemaNode* follow_pointer(const SchemaNode& from, const std::string& pointer);
+
 // "#/properties/a: keyword: what".
 Error schema_error(ErrorCode code, const std::string& place, const std::string& what);
 

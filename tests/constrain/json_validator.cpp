@@ -129,7 +129,7 @@ class Validator {
            check_parts(schema, value) && (!value.is_number() || check_number(schema, value)) &&
            (!value.is_string() || check_string(schema, value.get<std::string>())) &&
            (!value.is_array() || check_array(schema, value)) &&
-           (!value.is_object() || check_object(schema, value));
+           (!value.is_object() || (check_object(schema, value) && check_dependents(schema, value)));
   }
 
  private:
@@ -200,7 +200,27 @@ class Validator {
     parts = find(schema, "oneOf");
     if (parts && num_valid(*parts) != 1) return false;
     const OrderedJson* const excluded = find(schema, "not");
-    return excluded == nullptr || !check(*excluded, value);
+    if (excluded && check(*excluded, value)) return false;
+    const OrderedJson* const condition = find(schema, "if");
+    if (condition == nullptr) return true;
+    const OrderedJson* const then = find(schema, check(*condition, value) ? "then" : "else");
+    return then == nullptr || check(*then, value);
+  }
+
+  bool check_dependents(const OrderedJson& schema, const OrderedJson& value) const {
+    for (const char* const keyword : {"dependentRequired", "dependentSchemas", "dependencies"}) {
+      const OrderedJson* const dependents = find(schema, keyword);
+      if (dependents == nullptr) continue;
+      for (const auto& [name, asked] : dependents->items()) {
+        if (!value.contains(name)) continue;
+        const bool holds = asked.is_array()
+                               ? std::all_of(asked.begin(), asked.end(),
+                                             [&](const auto& more) { return value.contains(more); })
+                               : check(asked, value);
+        if (!holds) return false;
+      }
+    }
+    return true;
   }
 
   static bool check_number(const OrderedJson& schema, const OrderedJson& value) {
