@@ -94,6 +94,51 @@ void BM_DecodeStep(benchmark::State& state) {
 BENCHMARK(BM_DecodeStep)->Arg(1)->Arg(32)->Arg(256)->Iterations(20'000);
 BENCHMARK(BM_DecodeStep)->Arg(4096)->Iterations(500);
 
+// One sequence decodes, so many others wait with deadlines of their own; in each step one more
+// comes and goes before it ran.
+void BM_ArriveAndLeave(benchmark::State& state) {
+  const auto num_waiting = static_cast<std::size_t>(state.range(0));
+  const auto num_arriving = static_cast<std::size_t>(state.max_iterations);
+  const std::size_t tokens_max = num_arriving + 2 * num_waiting + 100;
+  SchedulerOptions options;
+  options.num_requests_max = num_waiting + 2;
+  options.num_sequences_max = 1;
+  options.step_tokens_max = 64;
+  options.prefix_reuse = PrefixReuse::kOff;
+  BlockPool pool(static_cast<std::uint32_t>(tokens_max / options.block_tokens + 8));
+  Scheduler scheduler(options, pool);
+  const TimePoint now{};
+  Random random(1);
+  const auto make_sequence = [&](std::size_t max_tokens) {
+    Request request;
+    request.prompt.assign(8, 1);
+    request.max_tokens = max_tokens;
+    request.deadline = now + std::chrono::hours(1) + std::chrono::seconds(random.below(100'000));
+    return std::make_unique<Sequence>(std::move(request), options.block_tokens, now);
+  };
+  StepResult result(1);
+  const auto step = [&] {
+    const StepPlan& plan = scheduler.plan(now);
+    result.reset(plan.chunks.size());
+    for (SampledToken& sample : result.samples) sample.outcome = SampleOutcome::kToken;
+    scheduler.apply(result);
+    scheduler.clear_events();
+  };
+  scheduler.submit(make_sequence(tokens_max - 8));
+  step();
+  for (std::size_t i = 0; i < num_waiting; ++i) scheduler.submit(make_sequence(8));
+  std::vector<std::unique_ptr<Sequence>> arriving;
+  for (std::size_t i = 0; i < num_arriving; ++i) arriving.push_back(make_sequence(8));
+  std::size_t at = 0;
+  for (auto _ : state) {
+    const SequenceId id = scheduler.submit(std::move(arriving[at++]));
+    scheduler.cancel(id, {.reason = FinishReason::kCancelled});
+    step();
+  }
+  if (scheduler.num_live() != num_waiting + 1) state.SkipWithError("WRONG: somebody is missing");
+}
+BENCHMARK(BM_ArriveAndLeave)->Arg(1)->Arg(32)->Arg(256)->Arg(4096)->Arg(65536)->Iterations(20'000);
+
 constexpr std::size_t kVocabulary = 151'936;  // Qwen2's
 
 std::vector<float> random_logits() {

@@ -23,7 +23,7 @@ TEST(ThreadTeam, StepsOfFewerRanksLeaveTheOthersOut) {
   ThreadTeam team(kThreads);
   std::vector<std::size_t> calls(kThreads, 0);
   std::vector<std::size_t> expected(kThreads, 0);
-  for (std::size_t step = 0; step < 3000; ++step) {
+  for (std::size_t step = 0; step < 600; ++step) {
     const std::size_t num_ranks = 1 + (step * step / 7 + step) % kThreads;
     std::size_t num_after_barrier[kThreads] = {};
     team.run(num_ranks, [&](std::size_t rank) {
@@ -37,12 +37,12 @@ TEST(ThreadTeam, StepsOfFewerRanksLeaveTheOthersOut) {
   }
   EXPECT_EQ(calls, expected);
   // They slept meanwhile, and wake when they are wanted.
-  for (int step = 0; step < 100; ++step) {
-    for (int i = 0; i < 20; ++i) team.run(2, [&](std::size_t rank) { ++calls[rank]; });
+  for (int step = 0; step < 30; ++step) {
+    for (int i = 0; i < 10; ++i) team.run(2, [&](std::size_t rank) { ++calls[rank]; });
     team.run([&](std::size_t rank) { ++calls[rank]; });
   }
   for (std::size_t rank = 0; rank < kThreads; ++rank) {
-    EXPECT_EQ(calls[rank], expected[rank] + (rank < 2 ? 2100 : 100));
+    EXPECT_EQ(calls[rank], expected[rank] + (rank < 2 ? 330 : 30));
   }
 }
 
