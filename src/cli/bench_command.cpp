@@ -16,6 +16,9 @@ void add_bench_command(CLI::App& app, Action& action) {
   add_bench_prefix_command(*command, action);
   add_bench_replay_command(*command, action);
   add_bench_pipeline_command(*command, action);
+#ifdef MILLRACE_WITH_SERVER
+  add_bench_serve_command(*command, action);
+#endif
 }
 
 }  // namespace millrace
