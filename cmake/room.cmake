@@ -4,9 +4,13 @@
 #   millrace_room(text LINKS millrace_base PRIVATE_LINKS PkgConfig::PCRE2)
 #
 # LINKS are rooms of the include table, passed on to users; PRIVATE_LINKS, what that stay inside.
+# Sources whose path matches EXCLUDE belong to another target.
 function(millrace_room name)
-  cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE_LINKS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "EXCLUDE" "LINKS;PRIVATE_LINKS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(ROOM_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${ROOM_EXCLUDE}")
+  endif()
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")

@@ -35,6 +35,8 @@ void add_bench_replay_command(CLI::App& bench, Action& action);
 void add_bench_pipeline_command(CLI::App& bench, Action& action);
 void add_bench_serve_command(CLI::App& bench, Action& action);  // where there is a server
 void add_simulate_command(CLI::App& app, Action& action);
+void add_train_command(CLI::App& app, Action& action);  // and distill
+void add_train_tokenizer_command(CLI::App& app, Action& action);
 #ifdef MILLRACE_WITH_HUB
 void add_models_command(CLI::App& app, Action& action);
 #endif

@@ -51,6 +51,8 @@ int run(int argc, char** argv) {
   add_make_model_command(app, action);
   add_bench_command(app, action);
   add_simulate_command(app, action);
+  add_train_command(app, action);
+  add_train_tokenizer_command(app, action);
 #ifdef MILLRACE_WITH_HUB
   add_models_command(app, action);
 #endif

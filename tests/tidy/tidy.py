@@ -328,7 +328,7 @@ class Tidy:
         mill = self.root / "mill"
         installed = {}
         for number, line in enumerate(mill.read_text().splitlines(), 1):
-            match = re.match(r"(build|test|bench|check)\s+(\S+)\s+\S+\s+\S+ ", line)
+            match = re.match(r"(build|train|test|bench|check)\s+(\S+)\s+\S+\s+\S+ ", line)
             if match:
                 installed[match.group(2)] = number
         for package, number in installed.items():
