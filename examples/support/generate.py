@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Writes conversations of customer support, and tasks that share no facts with them.
+
+    generate.py --out DIR [--seed 1] [--conversations 200000] [--tasks 100]
+
+  DIR/train.jsonl      {"messages": [...]}
+  DIR/held_out.jsonl   the same, with facts of their own: for the loss on held-out text
+  DIR/tasks.jsonl      {"id", "language", "shape", "difficulty", "intent", "messages", "contains",
+                       "lacks", "answer"}: the last answer is left out; a right one has every
+                       text of `contains` and none of `lacks`, whatever the case of letters
+
+Tasks come for each of both languages, seen and unseen shapes, difficulties 1 to 4: --tasks of each.
+Facts are apart by order numbers, one in ten of which belongs to held-out text and tasks alone;
+unseen shapes are texts of users that training never draws from.
+"""
+import argparse
+import json
+import pathlib
+import random
+
+from dialogues import conversation
+
+
+def write_lines(path, records):
+    with open(path, "w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def conversations(seed, count, held_out):
+    rng = random.Random(seed)
+    for _ in range(count):
+        yield {"messages": conversation(rng, held_out)[1]}
+
+
+def tasks(seed, count):
+    rng = random.Random(seed)
+    missing = {(language, shape, difficulty): count for language in ("en", "zh")
+               for shape in ("seen", "unseen") for difficulty in (1, 2, 3, 4)}
+    records = []
+    while any(missing.values()):
+        unseen = rng.random() < 0.5
+        language, messages, turn = conversation(rng, True, unseen, rng.choice([1, 1, 2, 3]))
+        key = (language, "unseen" if unseen else "seen", turn.difficulty)
+        # What nothing can be checked of is no task.
+        if missing[key] == 0 or not (turn.contains or turn.lacks):
+            continue
+        missing[key] -= 1
+        records.append({"id": f"{key[0]}-{key[1]}-{key[2]}-{count - missing[key]:03}",
+                        "language": key[0], "shape": key[1], "difficulty": key[2],
+                        "intent": turn.intent, "messages": messages[:-1],
+                        "contains": turn.contains, "lacks": turn.lacks,
+                        "answer": messages[-1]["content"]})
+    return sorted(records, key=lambda record: record["id"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--conversations", type=int, default=200_000)
+    parser.add_argument("--held-out", type=int, default=1_000)
+    parser.add_argument("--tasks", type=int, default=100)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    seed = options.seed * 1000
+    write_lines(options.out / "train.jsonl", conversations(seed, options.conversations, False))
+    write_lines(options.out / "held_out.jsonl", conversations(seed + 1, options.held_out, True))
+    write_lines(options.out / "tasks.jsonl", tasks(seed + 2, options.tasks))
+
+
+if __name__ == "__main__":
+    main()
