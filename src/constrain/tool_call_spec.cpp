@@ -87,14 +87,57 @@ Spec section(const std::string& open, Spec inside, const ToolCallOptions& option
   return Spec::free_text({{.text = open, .is_token = true, .parts = {std::move(inside)}}});
 }
 
-Spec mistral_calls(const std::vector<ToolFunction>& tools, const ToolCallOptions& options) {
+// Marks around a list of objects.
+struct ListMarks {
+  std::string open;
+  std::string close;
+};
+
+ListMarks list_marks(ToolCallFormat format) {
+  switch (format) {
+    case ToolCallFormat::kToolCalls:
+      return {"<tool_calls>", "</tool_calls>"};
+    case ToolCallFormat::kNemotron:
+      return {"<TOOLCALL>", "</TOOLCALL>"};
+    case ToolCallFormat::kPhi4:
+      return {"<|tool_call|>", "<|/tool_call|>"};
+    case ToolCallFormat::kFunctools:
+      return {"functools", ""};
+    default:
+      return {"[TOOL_CALLS]", ""};
+  }
+}
+
+Spec listed_calls(const std::vector<ToolFunction>& tools, const ToolCallOptions& options) {
+  const ListMarks marks = list_marks(options.format);
   const Spec after_quote = call_after_quote(tools, "arguments", options.style);
   Spec list = Spec::sequence(
       {Spec::literal("[" + std::string(kCallStart)), after_quote,
        Spec::repeat(Spec::sequence({Spec::literal(", " + std::string(kCallStart)), after_quote}), 0,
                     num_more_max(options)),
-       Spec::literal("]")});
-  return section("[TOOL_CALLS]", std::move(list), options);
+       Spec::literal("]"), Spec::token(marks.close)});
+  return section(marks.open, std::move(list), options);
+}
+
+Result<Spec> invoked_calls(const std::vector<ToolFunction>& tools, const ToolCallOptions& options) {
+  const bool is_atem = options.format == ToolCallFormat::kAtem;
+  const std::string prefix = is_atem ? "atem:" : "";
+  const std::string block = is_atem ? "atem:function_calls>" : "minimax:tool_call>";
+  const std::string value_end = "</" + prefix + "parameter>";
+  const TagStyle tags{Spec::literal("<" + prefix + "parameter name=\""), Spec::literal("\">"),
+                      Spec::literal(value_end + "\n"), value_end};
+  std::vector<Spec> choices;
+  for (const ToolFunction& tool : tools) {
+    Spec arguments = TRY(tagged_arguments(tool, tags, options.style));
+    choices.push_back(Spec::sequence({Spec::literal(tool.name + "\">\n"), std::move(arguments)}));
+  }
+  const Spec call = Spec::sequence({Spec::literal("<" + prefix + "invoke name=\""),
+                                    Spec::alternatives(std::move(choices)),
+                                    Spec::literal("</" + prefix + "invoke>\n")});
+  Spec inside =
+      Spec::sequence({Spec::literal("\n"), call, Spec::repeat(call, 0, num_more_max(options)),
+                      Spec::token("</" + block)});
+  return section("<" + block, std::move(inside), options);
 }
 
 Spec deepseek_calls(const std::vector<ToolFunction>& tools, const ToolCallOptions& options) {
@@ -219,7 +262,14 @@ Result<ConstraintSpec> tool_call_spec(const std::vector<ToolFunction>& tools,
     case ToolCallFormat::kLlama3:
       return llama3_calls(tools, options);
     case ToolCallFormat::kMistral:
-      return mistral_calls(tools, options);
+    case ToolCallFormat::kToolCalls:
+    case ToolCallFormat::kNemotron:
+    case ToolCallFormat::kPhi4:
+    case ToolCallFormat::kFunctools:
+      return listed_calls(tools, options);
+    case ToolCallFormat::kMiniMax:
+    case ToolCallFormat::kAtem:
+      return invoked_calls(tools, options);
     case ToolCallFormat::kQwen3Coder:
     case ToolCallFormat::kSeed:
     case ToolCallFormat::kGlm:

@@ -22,6 +22,14 @@ enum class ToolCallFormat : std::uint8_t {
   kFunctionTag,  // <function=…>{…}</function>
   kDeepSeek,     // a section of calls: a name, then JSON, fenced as V3 and R1 do or plain as V3.1
   kKimi,         // a section of calls: functions.…:0, then JSON
+  // Lists [{"name": …, "arguments": …}, …] between marks.
+  kToolCalls,  // <tool_calls>…</tool_calls>
+  kNemotron,   // <TOOLCALL>…</TOOLCALL>
+  kPhi4,       // <|tool_call|>…<|/tool_call|>
+  kFunctools,  // functools…
+  // Blocks of <invoke name="…">, each with <parameter name="…">…</parameter>.
+  kMiniMax,  // <minimax:tool_call>
+  kAtem,     // <atem:function_calls>, and its prefix before the other names
 };
 
 struct ToolFunction {
@@ -42,8 +50,9 @@ struct ToolCallOptions {
 };
 
 // kInvalidArgument without a tool, with two of one name or with a name that is empty. Where a
-// format writes arguments one by one in tags (kQwen3Coder, kSeed, kGlm) they come in the order of
-// the schema's properties, and kUnsupported names what such a form has no place for.
+// format writes arguments one by one in tags (kQwen3Coder, kSeed, kGlm, kMiniMax, kAtem) they come
+// in the order of the schema's properties, and kUnsupported names what such a form has no place
+// for.
 Result<ConstraintSpec> tool_call_spec(const std::vector<ToolFunction>& tools,
                                       const ToolCallOptions& options);
 

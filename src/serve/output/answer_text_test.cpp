@@ -212,8 +212,9 @@ TEST(ConstraintChoice, ForcedCallsOfEveryFormatAreFound) {
       R"("maxItems":2}}})");
   Random random(4);
   std::vector<std::uint32_t> mask(9);
-  for (const char* const name : {"hermes", "llama3", "mistral", "qwen3-coder", "seed", "glm",
-                                 "function-tag", "deepseek", "kimi"}) {
+  for (const char* const name :
+       {"hermes", "llama3", "mistral", "qwen3-coder", "seed", "glm", "function-tag", "deepseek",
+        "kimi", "tool-calls", "nemotron", "phi4", "functools", "minimax", "atem"}) {
     const ToolFormat format = MUST(tool_format_named(name));
     for (int round = 0; round < 40; ++round) {
       request.calls_in_parallel = round % 2 == 0;

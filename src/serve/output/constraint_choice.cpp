@@ -56,6 +56,18 @@ std::optional<ToolCallFormat> forced_format(ToolFormat format) {
       return ToolCallFormat::kDeepSeek;
     case ToolFormat::kKimi:
       return ToolCallFormat::kKimi;
+    case ToolFormat::kToolCalls:
+      return ToolCallFormat::kToolCalls;
+    case ToolFormat::kNemotron:
+      return ToolCallFormat::kNemotron;
+    case ToolFormat::kPhi4:
+      return ToolCallFormat::kPhi4;
+    case ToolFormat::kFunctools:
+      return ToolCallFormat::kFunctools;
+    case ToolFormat::kMiniMax:
+      return ToolCallFormat::kMiniMax;
+    case ToolFormat::kAtem:
+      return ToolCallFormat::kAtem;
     default:
       return std::nullopt;
   }
