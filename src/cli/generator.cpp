@@ -6,6 +6,8 @@
 #include <ctime>
 #include <utility>
 
+#include "constrain/grammar_compiler.h"
+#include "constrain/token_vocabulary.h"
 #include "model/lora_adapter.h"
 #include "text/stop_matcher.h"
 
@@ -113,6 +115,18 @@ Status Generator::start_engine() {
   return Ok{};
 }
 
+Result<std::shared_ptr<const LogitConstraint>> Generator::compile(const ConstraintSpec& spec) {
+  if (!text_) {
+    return Error{ErrorCode::kUnsupported,
+                 "a text is held to a grammar by its tokeniser, and this "
+                 "model has none"};
+  }
+  const std::vector<TokenId> ends(session_->spec().eos_ids.begin(), session_->spec().eos_ids.end());
+  auto vocabulary =
+      TRY(TokenVocabulary::create(text_->tokenizer, session_->spec().vocabulary, ends));
+  return GrammarCompiler(std::move(vocabulary), clock_).compile(spec);
+}
+
 Result<TokenStream> Generator::submit(const std::vector<TokenId>& prompt,
                                       const GenerationOptions& options) {
   Request request;
@@ -120,8 +134,9 @@ Result<TokenStream> Generator::submit(const std::vector<TokenId>& prompt,
   request.sampling = options.sampling;
   request.max_tokens = options.max_tokens;
   request.min_tokens = options.min_tokens;
+  request.constraint = options.constraint;
   request.adapter = adapter_;
-  if (!options.ignore_eos) {
+  if (!options.ignore_eos || options.constraint != nullptr) {
     std::span<const TokenId> ends;
     if (text_) ends = text_->tokenizer.end_of_generation_ids();
     request.stop_ids.assign(ends.begin(), ends.end());

@@ -15,8 +15,10 @@
 #include "base/result.h"
 #include "cli/model_session.h"
 #include "cli/model_text.h"
+#include "constrain/constraint_spec.h"
 #include "engine/decoder_runner.h"
 #include "engine/engine.h"
+#include "engine/logit_constraint.h"
 #include "memory/block_pool.h"
 #include "text/detokenizer.h"
 
@@ -27,7 +29,9 @@ struct GenerationOptions {
   std::optional<std::size_t> max_tokens;
   std::size_t min_tokens = 0;
   std::vector<std::string> stop;
-  bool ignore_eos = false;
+  bool ignore_eos = false;  // not beside a constraint: its answer ends
+  // What the text is held to. Shared with the request.
+  std::shared_ptr<const LogitConstraint> constraint;
 };
 
 struct Generation {
@@ -58,6 +62,9 @@ class Generator {
   Result<Generation> generate(const std::vector<TokenId>& prompt, const GenerationOptions& options,
                               StreamPosition position, const std::atomic<bool>& interrupted,
                               FunctionRef<void(const std::string&)> sink);
+
+  // For GenerationOptions::constraint.
+  Result<std::shared_ptr<const LogitConstraint>> compile(const ConstraintSpec& spec);
 
   bool has_text() const { return text_.has_value(); }
   const ModelText& text() const {

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cli/chat_loop.h"
 #include "cli/command.h"
+#include "cli/constraint_options.h"
 #include "cli/generator.h"
 #include "cli/interrupt.h"
 #include "cli/quantity.h"
@@ -35,6 +36,7 @@ struct RunOptions {
   bool shows_prompt = false;
   bool shows_stats = false;
   bool as_json = false;
+  ConstraintOptions constraint;
 
   GenerationOptions generation;
   // Absent: what the model's generation_config.json says, else off.
@@ -181,8 +183,17 @@ Status answer_once(Generator& generator, const PromptBuilder& prompts, const Run
                       prompts.is_chat() ? StreamPosition::kStart : StreamPosition::kContinuation);
 }
 
+// Before the model is loaded the files are read; afterwards its tokens are known.
+Status hold_to(Generator& generator, const std::optional<ConstraintSpec>& spec,
+               GenerationOptions& generation) {
+  if (spec) generation.constraint = TRY(generator.compile(*spec));
+  return Ok{};
+}
+
 Status run_ids(RunOptions options) {
+  const std::optional<ConstraintSpec> constraint = TRY(read_constraint(options.constraint));
   const auto generator = TRY(Generator::open(options.model, TextNeed::kIfThere, options.adapter));
+  TRY(hold_to(*generator, constraint, options.generation));
   options.generation.sampling = merged_sampling(options, generator->default_sampling());
   if (!options.generation.max_tokens) options.generation.max_tokens = kCompletionTokens;
   catch_interrupts();
@@ -199,7 +210,9 @@ Status run(RunOptions options) {
   if (!options.template_file.empty()) {
     template_source = TRY(read_template_file(options.template_file));
   }
+  const std::optional<ConstraintSpec> constraint = TRY(read_constraint(options.constraint));
   const auto generator = TRY(Generator::open(options.model, TextNeed::kRequired, options.adapter));
+  TRY(hold_to(*generator, constraint, options.generation));
   PromptBuilder prompts =
       TRY(PromptBuilder::create(generator->text(), template_source, options.is_raw));
   prompts.set_variables(TRY(parse_template_variables(options.template_settings)));
@@ -253,6 +266,7 @@ void add_run_command(CLI::App& app, Action& action) {
           "Add this low-rank adapter to the model: a folder that Hugging Face's PEFT wrote")
       ->type_name("PATH");
   add_sampling_options(*command, *options);
+  add_constraint_options(*command, options->constraint);
   command->add_option("-f,--file", options->prompt_file, "Read the prompt from a file")
       ->type_name("PATH");
   command->add_option("--system", options->system,

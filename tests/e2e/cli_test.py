@@ -99,6 +99,37 @@ class Run(unittest.TestCase):
         self.assertNotEqual(code, 0)
         self.assertIn("lora_A.weight has shape [6, 48], expected [6, 96]", err)
 
+    def test_answers_are_held_to_schemas_grammars_and_patterns(self):
+        schema = {"type": "object",
+                  "properties": {"name": {"enum": ["Lily", "Tom"]},
+                                 "age": {"type": "integer", "minimum": 3, "maximum": 12},
+                                 "toys": {"type": "array", "items": {"type": "boolean"},
+                                          "minItems": 1, "maxItems": 3}},
+                  "required": ["name", "age", "toys"], "additionalProperties": False}
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "schema.json")
+            pathlib.Path(path).write_text(json.dumps(schema))
+            for seed in "123":
+                code, out, err = millrace("run", PROMPT, "--json", "--json-schema", path,
+                                          "--temperature", "1", "--seed", seed,
+                                          "--min-tokens", "250")
+                self.assertEqual(code, 0, err)
+                got = json.loads(out)
+                self.assertEqual(got["finish_reason"], "stop", got)
+                answer = json.loads(got["text"])
+                self.assertEqual(list(answer), ["name", "age", "toys"])
+                self.assertIn(answer["name"], ["Lily", "Tom"])
+                self.assertTrue(3 <= answer["age"] <= 12)
+                self.assertTrue(1 <= len(answer["toys"]) <= 3)
+            path = os.path.join(folder, "grammar.gbnf")
+            pathlib.Path(path).write_text('root ::= " " word{2,3} "."\nword ::= [a-z]{1,4} ","')
+            self.assertRegex(run_json("--grammar", path)["text"], r"^ ?([a-z]{1,4},){2,3}\.$")
+        self.assertRegex(run_json("--regex", "(yes|no)!{1,3}")["text"], "^(yes|no)!{1,3}$")
+        code, _, err = millrace("run", PROMPT, "--regex", "(?=a)")
+        self.assertEqual(code, 3, err)
+        self.assertIn("look-around is not supported", err)
+
+
     def test_ctrl_c_ends_with_130(self):
         process = subprocess.Popen([PROGRAM, "run", PROMPT, "--ignore-eos", "--max-tokens", "400"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
