@@ -51,6 +51,9 @@ inline void fuzz_constraint(const ConstraintSpec& spec, const std::uint8_t* choi
   constexpr std::size_t kStepsMax = 48;
   const TokenVocabulary& vocabulary = compiler.vocabulary();
   const std::unique_ptr<LogitConstraint> state = result.value()->fork();
+  // Some with few tokens to go, some with enough, some without a limit.
+  if (num_choices % 3 != 0)
+    state->limit_tokens(num_choices % 3 == 1 ? num_choices % 24 : kStepsMax);
   std::vector<std::uint32_t> mask(vocabulary.mask_words());
   std::vector<std::uint32_t> again(vocabulary.mask_words());
   for (std::size_t i = 0; i < std::min(num_choices, kStepsMax); ++i) {
