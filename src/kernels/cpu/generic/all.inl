@@ -7,6 +7,8 @@
 //
 #include "kernels/cpu/generic/kv_store.inl"
 //
+#include "kernels/cpu/generic/attention_scratch.inl"
+//
 #include "kernels/cpu/generic/attention.inl"
 //
 #include "kernels/cpu/generic/matmul.inl"

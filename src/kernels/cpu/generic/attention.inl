@@ -3,200 +3,29 @@
 //
 // Positions are taken in tiles of kAttentionTile, counted from position 0 of the sequence, in
 // rising order. A tile's keys are widened to f32 in scratch once for all rows of the unit, then its
-// values. For one row everything it meets is fixed by its own position: which tiles, which
-// positions of each, and the order of every sum. So nothing depends on which rows share a unit.
+// values; where the rows are so few that each vector is used once, on its way into the product. For
+// one row everything it meets is fixed by its own position: which tiles, which positions of each,
+// and the order of every sum. So nothing depends on which rows share a unit.
 //
 // Online softmax: Milakov & Gimelshein 2018, arXiv:1805.02867, alg. 3, with the running maximum
 // taken once per tile.
 
-inline constexpr std::size_t kHeadFloatsMax = kHeadDimMax;  // A multiple of every kLanes.
+// The blocks of a tile, as they lie in the cache or widened side by side in scratch: then it is one
+// of kAttentionTile tokens. Keys [D, tokens]; values [tokens, stride].
+template <class Element>
+struct TileBlocks {
+  const Element* blocks[kAttentionTile / kLanes] = {};
+  std::size_t tokens = kAttentionTile;  // Of a block.
+  std::size_t stride = kAttentionTile;  // Between d of keys, or tokens of values.
 
-// Positions [begin, end).
-struct PosRange {
-  std::size_t begin = 0;
-  std::size_t end = 0;
+  const Element* keys_at(std::size_t i) const { return blocks[i / tokens] + i % tokens; }
 };
 
-// Where the blocks of a kv head lie: what KvLayerView works out anew for every block, which took
-// half of the time at depth 4,096.
-struct HeadPlaces {
-  const std::byte* keys = nullptr;  // Of block 0; the rest are offsets from there.
-  std::size_t values = 0;
-  std::size_t key_scales = 0;
-  std::size_t value_scales = 0;
-  std::size_t head_bytes = 0;
-  std::size_t block_bytes = 0;
-
-  const std::byte* keys_of(std::uint32_t block) const { return keys + block * block_bytes; }
-  const std::byte* values_of(std::uint32_t block) const { return keys_of(block) + values; }
-  const float* key_scales_of(std::uint32_t block) const {
-    return reinterpret_cast<const float*>(keys_of(block) + key_scales);
-  }
-  const float* value_scales_of(std::uint32_t block) const {
-    return reinterpret_cast<const float*>(keys_of(block) + value_scales);
-  }
-};
-
-static inline HeadPlaces places_of(const KvLayerView& cache, std::uint32_t kv_head) {
-  HeadPlaces places;
-  places.head_bytes = cache.head_bytes();
-  places.block_bytes = places.head_bytes * cache.num_kv_heads;
-  places.keys = cache.data + kv_head * places.head_bytes;
-  places.values = cache.key_bytes();
-  places.key_scales = places.values + cache.value_bytes();
-  places.value_scales = places.key_scales + cache.scale_bytes();
-  return places;
-}
-
-// The unfinished rows of a unit. Strides of q, out and values are head dims rounded up to whole
-// vectors.
-struct AttentionScratch {
-  alignas(64) float q[kAttentionRowsMax * kHeadFloatsMax];
-  alignas(64) float out[kAttentionRowsMax * kHeadFloatsMax];
-  alignas(64) float weights[kAttentionRowsMax * kAttentionTile];
-  alignas(64) float tile[kAttentionTile * kHeadFloatsMax];  // Keys [D, 64], then values [64, D_v].
-  alignas(64) float scales[kAttentionTile];                 // Of the tile's positions; i8 only.
-  float highest[kAttentionRowsMax];
-  float total[kAttentionRowsMax];
-  PosRange visible[kAttentionRowsMax];  // Of the sequence.
-  HeadPlaces places;
-};
-
-static inline std::size_t padded(std::size_t count) {
-  return (count + kLanes - 1) / kLanes * kLanes;
-}
-
-static inline PosRange visible_to(const AttentionUnit& unit, std::size_t row) {
-  const std::size_t pos = unit.first_pos + row / unit.group;
-  const std::size_t end = pos + 1;
-  const std::size_t window = unit.options->window.has_value() ? *unit.options->window : end;
-  return {.begin = end > window ? end - window : 0, .end = end};
-}
-
-// The part of `range` inside the tile that begins at `first`, counted from there.
-static inline PosRange within_tile(const PosRange& range, std::size_t first) {
-  const std::size_t begin = range.begin > first ? range.begin - first : 0;
-  const std::size_t end = range.end > first ? range.end - first : 0;
-  return {.begin = begin, .end = end < kAttentionTile ? end : kAttentionTile};
-}
-
-template <class Element>
-static inline void widen_vector(const std::byte* from, std::size_t count, float* to) {
-  const Element* elements = reinterpret_cast<const Element*>(from);
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(to + i, load(elements + i));
-  if (i < count) {
-    std::array<Element, kLanes> rest{};
-    std::memcpy(rest.data(), elements + i, (count - i) * sizeof(Element));
-    store(to + i, load(rest.data()));
-  }
-}
-
-// The keys of one block, [D, block_tokens]: `count` slots from `offset` on go to column `column` of
-// the tile. Whole blocks of whole vectors also bring the slots around them, which no row looks at.
-template <class Element>
-static inline void widen_key_block(const KvLayerView& cache, const std::byte* from,
-                                   std::size_t offset, std::size_t count, float* column) {
-  const Element* elements = reinterpret_cast<const Element*>(from);
-  const std::size_t block_tokens = cache.block_tokens;
-  if (offset == 0 && count == block_tokens && block_tokens % kLanes == 0) {
-    for (std::size_t d = 0; d < cache.head_dim; ++d) {
-      for (std::size_t i = 0; i < block_tokens; i += kLanes) {
-        store(column + d * kAttentionTile + i, load(elements + d * block_tokens + i));
-      }
-    }
-    return;
-  }
-  float wide[kAttentionTile];
-  for (std::size_t d = 0; d < cache.head_dim; ++d) {
-    widen_vector<Element>(reinterpret_cast<const std::byte*>(elements + d * block_tokens + offset),
-                          count, wide);
-    std::memcpy(column + d * kAttentionTile, wide, count * sizeof(float));
-  }
-}
-
-// Calls `visit(block, offset, count, i)` for the blocks that hold positions `range` of the tile at
-// `first`: `count` slots from `offset` on are positions i, i + 1, … of the tile.
-template <class Visit>
-static inline void for_each_block(const AttentionUnit& unit, std::size_t first,
-                                  const PosRange& range, const Visit& visit) {
-  const std::size_t block_tokens = unit.cache->block_tokens;
-  std::size_t count = 0;
-  for (std::size_t i = range.begin; i < range.end; i += count) {
-    const std::size_t offset = (first + i) % block_tokens;
-    count = block_tokens - offset < range.end - i ? block_tokens - offset : range.end - i;
-    visit(unit.blocks[(first + i) / block_tokens], offset, count, i);
-  }
-}
-
-// `range`, widened to whole blocks where they lie in one tile.
-static inline PosRange whole_blocks(const AttentionUnit& unit, const PosRange& range) {
-  const std::size_t block_tokens = unit.cache->block_tokens;
-  if (kAttentionTile % block_tokens != 0) return range;
-  return {.begin = range.begin / block_tokens * block_tokens,
-          .end = (range.end + block_tokens - 1) / block_tokens * block_tokens};
-}
-
-template <class Element>
-static inline void widen_keys(const AttentionUnit& unit, std::size_t first, const PosRange& range,
-                              AttentionScratch& scratch) {
-  const KvLayerView& cache = *unit.cache;
-  const auto widen_block = [&](std::uint32_t block, std::size_t offset, std::size_t count,
-                               std::size_t i) {
-    DCHECK(block < cache.num_blocks);
-    widen_key_block<Element>(cache, scratch.places.keys_of(block), offset, count, scratch.tile + i);
-    if constexpr (std::is_same_v<Element, std::int8_t>) {
-      const float* scales = scratch.places.key_scales_of(block) + offset;
-      std::memcpy(scratch.scales + i, scales, count * sizeof(float));
-    }
-  };
-  for_each_block(unit, first, whole_blocks(unit, range), widen_block);
-}
-
-template <class Element>
-static inline void widen_values(const AttentionUnit& unit, std::size_t first, const PosRange& range,
-                                AttentionScratch& scratch) {
-  const KvLayerView& cache = *unit.cache;
-  const std::size_t num_dims = cache.value_head_dim;
-  const std::size_t stride = padded(num_dims);
-  const auto widen_block = [&](std::uint32_t block, std::size_t offset, std::size_t count,
-                               std::size_t i) {
-    DCHECK(block < cache.num_blocks);
-    const std::byte* from = scratch.places.values_of(block) + offset * num_dims * sizeof(Element);
-    for (std::size_t j = 0; j < count; ++j) {
-      widen_vector<Element>(from + j * num_dims * sizeof(Element), num_dims,
-                            scratch.tile + (i + j) * stride);
-    }
-    if constexpr (std::is_same_v<Element, std::int8_t>) {
-      const float* scales = scratch.places.value_scales_of(block) + offset;
-      std::memcpy(scratch.scales + i, scales, count * sizeof(float));
-    }
-  };
-  for_each_block(unit, first, range, widen_block);
-}
-
-enum class KvPart : std::uint8_t { kKeys, kValues };
-
-template <class Element>
-static inline void widen_part(const AttentionUnit& unit, KvPart part, std::size_t first,
-                              const PosRange& range, AttentionScratch& scratch) {
-  if (part == KvPart::kKeys) return widen_keys<Element>(unit, first, range, scratch);
-  widen_values<Element>(unit, first, range, scratch);
-}
-
-// Fills scratch.tile, and scratch.scales for i8, with positions `range` of the tile at `first`.
-static inline void widen(const AttentionUnit& unit, KvPart part, std::size_t first,
-                         const PosRange& range, AttentionScratch& scratch) {
-  switch (unit.cache->dtype) {
-    case DType::kF16:
-      return widen_part<Float16>(unit, part, first, range, scratch);
-    case DType::kBF16:
-      return widen_part<BFloat16>(unit, part, first, range, scratch);
-    case DType::kI8:
-      return widen_part<std::int8_t>(unit, part, first, range, scratch);
-    default:
-      return widen_part<float>(unit, part, first, range, scratch);
-  }
+static inline TileBlocks<float> widened_tile(const float* tile, std::size_t stride) {
+  TileBlocks<float> blocks;
+  blocks.blocks[0] = tile;
+  blocks.stride = stride;
+  return blocks;
 }
 
 // Sums that registers hold beside what feeds them.
@@ -208,14 +37,22 @@ struct RowSpan {
   std::size_t end = 0;
 };
 
+// Vectors of positions, d after d.
+template <class Element, std::size_t Vectors>
+struct KeyVectors {
+  const Element* at[Vectors];
+  std::size_t stride;
+};
+
 // A dot product is two chains in rising d, of the lower and of the upper half of the head, added at
 // the end: alone or among other rows, at once or one after the other.
-template <std::size_t Rows, std::size_t Vectors>
-static inline void add_dots(const float* q, std::size_t q_stride, const float* keys,
-                            const PosRange& dims, Floats (&acc)[Rows][Vectors]) {
+template <class Element, std::size_t Rows, std::size_t Vectors>
+static inline void add_dots(const float* q, std::size_t q_stride,
+                            const KeyVectors<Element, Vectors>& keys, const PosRange& dims,
+                            Floats (&acc)[Rows][Vectors]) {
   for (std::size_t d = dims.begin; d < dims.end; ++d) {
     Floats k[Vectors];
-    for (std::size_t v = 0; v < Vectors; ++v) k[v] = load(keys + d * kAttentionTile + v * kLanes);
+    for (std::size_t v = 0; v < Vectors; ++v) k[v] = load(keys.at[v] + d * keys.stride);
     for (std::size_t r = 0; r < Rows; ++r) {
       const Floats qs = broadcast(q[r * q_stride + d]);
       for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = fma(qs, k[v], acc[r][v]);
@@ -224,20 +61,25 @@ static inline void add_dots(const float* q, std::size_t q_stride, const float* k
 }
 
 // Few rows: both halves at once, so that enough chains are under way.
-template <std::size_t Rows, std::size_t Vectors>
-static inline void add_both_halves(const float* q, std::size_t q_stride, const float* keys,
-                                   std::size_t head_dim, Floats (&lower)[Rows][Vectors],
+template <class Element, std::size_t Rows, std::size_t Vectors>
+static inline void add_both_halves(const float* q, std::size_t q_stride,
+                                   const KeyVectors<Element, Vectors>& keys, std::size_t head_dim,
+                                   Floats (&lower)[Rows][Vectors],
                                    Floats (&upper)[Rows][Vectors]) {
   const std::size_t half = head_dim / 2;
   for (std::size_t d = 0; d < half; ++d) {
-    const float* low = keys + d * kAttentionTile;
-    const float* high = keys + (half + d) * kAttentionTile;
+    Floats low[Vectors];
+    Floats high[Vectors];
+    for (std::size_t v = 0; v < Vectors; ++v) {
+      low[v] = load(keys.at[v] + d * keys.stride);
+      high[v] = load(keys.at[v] + (half + d) * keys.stride);
+    }
     for (std::size_t r = 0; r < Rows; ++r) {
       const Floats q_low = broadcast(q[r * q_stride + d]);
       const Floats q_high = broadcast(q[r * q_stride + half + d]);
       for (std::size_t v = 0; v < Vectors; ++v) {
-        lower[r][v] = fma(q_low, load(low + v * kLanes), lower[r][v]);
-        upper[r][v] = fma(q_high, load(high + v * kLanes), upper[r][v]);
+        lower[r][v] = fma(q_low, low[v], lower[r][v]);
+        upper[r][v] = fma(q_high, high[v], upper[r][v]);
       }
     }
   }
@@ -245,9 +87,10 @@ static inline void add_both_halves(const float* q, std::size_t q_stride, const f
 }
 
 // scores [Rows, 64] of Vectors vectors of positions.
-template <std::size_t Rows, std::size_t Vectors>
-static inline void score_positions(const float* q, std::size_t q_stride, const float* keys,
-                                   std::size_t head_dim, float* scores) {
+template <class Element, std::size_t Rows, std::size_t Vectors>
+static inline void score_positions(const float* q, std::size_t q_stride,
+                                   const KeyVectors<Element, Vectors>& keys, std::size_t head_dim,
+                                   float* scores) {
   Floats lower[Rows][Vectors];
   Floats upper[Rows][Vectors];
   for (std::size_t r = 0; r < Rows; ++r) {
@@ -279,22 +122,24 @@ static inline void score_positions(const float* q, std::size_t q_stride, const f
 
 // The dot products of some rows with positions `range` of the tile, and with those that fill its
 // first and last vectors.
-template <std::size_t Rows = kTileRows>
-static inline void score_rows(const AttentionUnit& unit, const RowSpan& rows, const PosRange& range,
+template <class Element, std::size_t Rows = kTileRows>
+static inline void score_rows(const TileBlocks<Element>& keys, std::size_t head_dim,
+                              const RowSpan& rows, const PosRange& range,
                               AttentionScratch& scratch) {
   if (rows.end - rows.begin == Rows) {
     constexpr std::size_t kVectorsAtOnce = Rows == 1 ? 4 : 2;
     constexpr std::size_t kStep = kVectorsAtOnce * kLanes;
-    const std::size_t head_dim = unit.cache->head_dim;
     const std::size_t stride = padded(head_dim);
     for (std::size_t i = range.begin / kStep * kStep; i < range.end; i += kStep) {
-      score_positions<Rows, kVectorsAtOnce>(scratch.q + rows.begin * stride, stride,
-                                            scratch.tile + i, head_dim,
-                                            scratch.weights + rows.begin * kAttentionTile + i);
+      KeyVectors<Element, kVectorsAtOnce> vectors;
+      vectors.stride = keys.stride;
+      for (std::size_t v = 0; v < kVectorsAtOnce; ++v) vectors.at[v] = keys.keys_at(i + v * kLanes);
+      score_positions<Element, Rows>(scratch.q + rows.begin * stride, stride, vectors, head_dim,
+                                     scratch.weights + rows.begin * kAttentionTile + i);
     }
     return;
   }
-  if constexpr (Rows > 1) score_rows<Rows - 1>(unit, rows, range, scratch);
+  if constexpr (Rows > 1) score_rows<Element, Rows - 1>(keys, head_dim, rows, range, scratch);
 }
 
 // The scores of one row from its dot products; -infinity where it does not see. Returns the
@@ -354,19 +199,26 @@ static inline void soften_row(std::size_t r, const PosRange& range, float tile_h
 
 // out[r] += weights[r, i] * values[i] over `range`, in rising order of i: Vectors vectors of the
 // head at once.
-template <std::size_t Rows, std::size_t Vectors>
-static inline void mix_vectors(const float* weights, const float* values, std::size_t stride,
-                               const PosRange& range, float* out) {
+template <class Element, std::size_t Rows, std::size_t Vectors>
+static inline void mix_vectors(const float* weights, const TileBlocks<Element>& values,
+                               std::size_t d, const PosRange& range, float* out) {
+  const std::size_t stride = values.stride;
   Floats acc[Rows][Vectors];
   for (std::size_t r = 0; r < Rows; ++r) {
     for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = load(out + r * stride + v * kLanes);
   }
-  for (std::size_t i = range.begin; i < range.end; ++i) {
-    Floats x[Vectors];
-    for (std::size_t v = 0; v < Vectors; ++v) x[v] = load(values + i * stride + v * kLanes);
-    for (std::size_t r = 0; r < Rows; ++r) {
-      const Floats w = broadcast(weights[r * kAttentionTile + i]);
-      for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = fma(w, x[v], acc[r][v]);
+  for (std::size_t i = range.begin; i < range.end;) {
+    const std::size_t block = i / values.tokens;
+    const std::size_t block_end = (block + 1) * values.tokens;
+    const std::size_t end = block_end < range.end ? block_end : range.end;
+    const Element* from = values.blocks[block] + i % values.tokens * stride + d;
+    for (; i < end; ++i, from += stride) {
+      Floats x[Vectors];
+      for (std::size_t v = 0; v < Vectors; ++v) x[v] = load(from + v * kLanes);
+      for (std::size_t r = 0; r < Rows; ++r) {
+        const Floats w = broadcast(weights[r * kAttentionTile + i]);
+        for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = fma(w, x[v], acc[r][v]);
+      }
     }
   }
   for (std::size_t r = 0; r < Rows; ++r) {
@@ -375,24 +227,28 @@ static inline void mix_vectors(const float* weights, const float* values, std::s
 }
 
 // The head from `d` on: as many vectors at once as registers hold, then fewer.
-template <std::size_t Rows, std::size_t Vectors = 8>
-static inline void mix_dims(std::size_t d, std::size_t stride, const PosRange& range,
+template <class Element, std::size_t Rows, std::size_t Vectors = 8>
+static inline void mix_dims(std::size_t d, const TileBlocks<Element>& values, const PosRange& range,
                             std::size_t first_row, AttentionScratch& scratch) {
   if constexpr (Vectors == 1 || Rows * Vectors <= kAttentionSums) {
-    for (; d + Vectors * kLanes <= stride; d += Vectors * kLanes) {
-      mix_vectors<Rows, Vectors>(scratch.weights + first_row * kAttentionTile, scratch.tile + d,
-                                 stride, range, scratch.out + first_row * stride + d);
+    for (; d + Vectors * kLanes <= values.stride; d += Vectors * kLanes) {
+      mix_vectors<Element, Rows, Vectors>(scratch.weights + first_row * kAttentionTile, values, d,
+                                          range, scratch.out + first_row * values.stride + d);
     }
   }
-  if constexpr (Vectors > 1) mix_dims<Rows, Vectors / 2>(d, stride, range, first_row, scratch);
+  if constexpr (Vectors > 1) {
+    mix_dims<Element, Rows, Vectors / 2>(d, values, range, first_row, scratch);
+  }
 }
 
 // Some rows over what all of them see of the tile.
-template <std::size_t Rows = kTileRows>
-static inline void mix_rows(const RowSpan& rows, std::size_t stride, const PosRange& range,
-                            AttentionScratch& scratch) {
-  if (rows.end - rows.begin == Rows) return mix_dims<Rows>(0, stride, range, rows.begin, scratch);
-  if constexpr (Rows > 1) mix_rows<Rows - 1>(rows, stride, range, scratch);
+template <class Element, std::size_t Rows = kTileRows>
+static inline void mix_rows(const RowSpan& rows, const TileBlocks<Element>& values,
+                            const PosRange& range, AttentionScratch& scratch) {
+  if (rows.end - rows.begin == Rows) {
+    return mix_dims<Element, Rows>(0, values, range, rows.begin, scratch);
+  }
+  if constexpr (Rows > 1) mix_rows<Element, Rows - 1>(rows, values, range, scratch);
 }
 
 static inline void begin_rows(const AttentionUnit& unit, AttentionScratch& scratch) {
@@ -431,12 +287,13 @@ static inline PosRange seen_by(const AttentionScratch& scratch, std::size_t r, s
 }
 
 // `rows` see some of the tile; scores become weights.
-static inline void weigh_rows(const AttentionUnit& unit, const RowSpan& rows, std::size_t first,
-                              AttentionScratch& scratch) {
+template <class Element>
+static inline void weigh_rows(const AttentionUnit& unit, const TileBlocks<Element>& keys,
+                              const RowSpan& rows, std::size_t first, AttentionScratch& scratch) {
   // Later rows neither begin nor end earlier.
   const PosRange seen = {.begin = seen_by(scratch, rows.begin, first).begin,
                          .end = seen_by(scratch, rows.end - 1, first).end};
-  score_rows(unit, rows, seen, scratch);
+  score_rows(keys, unit.cache->head_dim, rows, seen, scratch);
   for (std::size_t r = rows.begin; r < rows.end; ++r) {
     const PosRange range = seen_by(scratch, r, first);
     const float highest = finish_scores(unit, r, range, scratch);
@@ -446,9 +303,10 @@ static inline void weigh_rows(const AttentionUnit& unit, const RowSpan& rows, st
 
 // Each row's own positions before those that all see, then these for all at once, then its own
 // after.
-static inline void mix_tile_rows(const AttentionUnit& unit, const RowSpan& rows, std::size_t first,
+template <class Element>
+static inline void mix_tile_rows(const AttentionUnit& unit, const TileBlocks<Element>& values,
+                                 const RowSpan& rows, std::size_t first,
                                  AttentionScratch& scratch) {
-  const std::size_t stride = padded(unit.cache->value_head_dim);
   const PosRange last = seen_by(scratch, rows.end - 1, first);
   const std::size_t end = seen_by(scratch, rows.begin, first).end;
   const PosRange shared = {.begin = last.begin < end ? last.begin : end, .end = end};
@@ -459,22 +317,21 @@ static inline void mix_tile_rows(const AttentionUnit& unit, const RowSpan& rows,
       for (std::size_t i = range.begin; i < range.end; ++i) weights[i] *= scratch.scales[i];
     }
     const PosRange before = {.begin = range.begin, .end = shared.begin};
-    mix_rows<1>({.begin = r, .end = r + 1}, stride, before, scratch);
+    mix_rows<Element, 1>({.begin = r, .end = r + 1}, values, before, scratch);
   }
-  mix_rows(rows, stride, shared, scratch);
+  mix_rows(rows, values, shared, scratch);
   for (std::size_t r = rows.begin; r < rows.end; ++r) {
     const PosRange range = seen_by(scratch, r, first);
     const PosRange after = {.begin = range.begin > shared.end ? range.begin : shared.end,
                             .end = range.end};
-    mix_rows<1>({.begin = r, .end = r + 1}, stride, after, scratch);
+    mix_rows<Element, 1>({.begin = r, .end = r + 1}, values, after, scratch);
   }
 }
 
-// One tile for all rows that see any of it. `seen` is what the unit's rows see of it together.
-static inline void attend_tile(const AttentionUnit& unit, std::size_t first, const PosRange& seen,
-                               AttentionScratch& scratch) {
-  // Those that see none of it are the first ones (it comes after them) or the last (it lies before
-  // their windows).
+// The rows that see some of the tile at `first`. Those that see none of it are the first ones (it
+// comes after them) or the last (it lies before their windows).
+static inline RowSpan rows_that_see(const AttentionUnit& unit, std::size_t first,
+                                    const AttentionScratch& scratch) {
   RowSpan all = {.begin = 0, .end = unit.row_end - unit.row_begin};
   const auto sees_nothing = [&](std::size_t r) {
     const PosRange range = seen_by(scratch, r, first);
@@ -482,15 +339,89 @@ static inline void attend_tile(const AttentionUnit& unit, std::size_t first, con
   };
   while (all.begin < all.end && sees_nothing(all.begin)) ++all.begin;
   while (all.begin < all.end && sees_nothing(all.end - 1)) --all.end;
+  return all;
+}
+
+// One tile, widened in scratch, for all rows that see any of it. `seen` is what the unit's rows see
+// of it together.
+static inline void attend_widened(const AttentionUnit& unit, std::size_t first,
+                                  const PosRange& seen, AttentionScratch& scratch) {
+  const RowSpan all = rows_that_see(unit, first, scratch);
   const auto for_each_span = [&](const auto& visit) {
     for (std::size_t r = all.begin; r < all.end; r += kTileRows) {
       visit(RowSpan{.begin = r, .end = all.end - r < kTileRows ? all.end : r + kTileRows});
     }
   };
   widen(unit, KvPart::kKeys, first, seen, scratch);
-  for_each_span([&](const RowSpan& rows) { weigh_rows(unit, rows, first, scratch); });
+  const TileBlocks<float> keys = widened_tile(scratch.tile, kAttentionTile);
+  for_each_span([&](const RowSpan& rows) { weigh_rows(unit, keys, rows, first, scratch); });
   widen(unit, KvPart::kValues, first, seen, scratch);
-  for_each_span([&](const RowSpan& rows) { mix_tile_rows(unit, rows, first, scratch); });
+  const TileBlocks<float> values = widened_tile(scratch.tile, padded(unit.cache->value_head_dim));
+  for_each_span([&](const RowSpan& rows) { mix_tile_rows(unit, values, rows, first, scratch); });
+}
+
+// The tile's blocks where they lie. In place of those that no row sees, any of the others: their
+// scores are not looked at.
+template <class Element>
+static inline TileBlocks<Element> blocks_of_tile(const AttentionUnit& unit, KvPart part,
+                                                 std::size_t first, const PosRange& seen,
+                                                 AttentionScratch& scratch) {
+  const KvLayerView& cache = *unit.cache;
+  const bool is_keys = part == KvPart::kKeys;
+  TileBlocks<Element> tile;
+  tile.tokens = cache.block_tokens;
+  tile.stride = is_keys ? cache.block_tokens : cache.value_head_dim;
+  const std::size_t lowest = seen.begin / tile.tokens;
+  const std::size_t highest = (seen.end - 1) / tile.tokens;
+  for (std::size_t b = 0; b < kAttentionTile / tile.tokens; ++b) {
+    const std::size_t visible = b < lowest ? lowest : b > highest ? highest : b;
+    const std::uint32_t block = unit.blocks[first / tile.tokens + visible];
+    DCHECK(block < cache.num_blocks);
+    const HeadPlaces& places = scratch.places;
+    tile.blocks[b] = reinterpret_cast<const Element*>(is_keys ? places.keys_of(block)
+                                                              : places.values_of(block));
+    if constexpr (std::is_same_v<Element, std::int8_t>) {
+      const float* scales =
+          is_keys ? places.key_scales_of(block) : places.value_scales_of(block);
+      std::memcpy(scratch.scales + b * tile.tokens, scales, tile.tokens * sizeof(float));
+    }
+  }
+  return tile;
+}
+
+// The same without scratch between: each vector is widened where it is used, which for so few rows
+// is once.
+template <class Element>
+static inline void attend_direct(const AttentionUnit& unit, std::size_t first, const PosRange& seen,
+                                 AttentionScratch& scratch) {
+  const RowSpan rows = rows_that_see(unit, first, scratch);
+  if (rows.begin == rows.end) return;
+  weigh_rows(unit, blocks_of_tile<Element>(unit, KvPart::kKeys, first, seen, scratch), rows, first,
+             scratch);
+  mix_tile_rows(unit, blocks_of_tile<Element>(unit, KvPart::kValues, first, seen, scratch), rows,
+                first, scratch);
+}
+
+// Whether a unit's tiles are whole blocks of whole vectors, and its rows go through them together.
+static inline bool is_direct(const AttentionUnit& unit) {
+  const KvLayerView& cache = *unit.cache;
+  return unit.row_end - unit.row_begin <= kTileRows && kAttentionTile % cache.block_tokens == 0 &&
+         cache.block_tokens % kLanes == 0 && cache.value_head_dim % kLanes == 0;
+}
+
+static inline void attend_tile(const AttentionUnit& unit, std::size_t first, const PosRange& seen,
+                               AttentionScratch& scratch) {
+  if (!is_direct(unit)) return attend_widened(unit, first, seen, scratch);
+  switch (unit.cache->dtype) {
+    case DType::kF16:
+      return attend_direct<Float16>(unit, first, seen, scratch);
+    case DType::kBF16:
+      return attend_direct<BFloat16>(unit, first, seen, scratch);
+    case DType::kI8:
+      return attend_direct<std::int8_t>(unit, first, seen, scratch);
+    default:
+      return attend_direct<float>(unit, first, seen, scratch);
+  }
 }
 
 static void attention(const AttentionUnit& unit) {
