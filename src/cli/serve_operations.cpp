@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "cli/version.h"
 #include "serve/config/config_changes.h"
 
 namespace millrace {
@@ -37,6 +38,7 @@ ServeOperations::ServeOperations(const ServerConfig& config, const Clock& clock,
            config.log.format == LogFormat::kJson ? LineFormat::kJson : LineFormat::kText),
       gate_(clock),
       running_(clock),
+      metrics_(version_text()),
       config_(config) {
   log_.set_level(severity_of(config.log.level));
   gate_.set_keys(config.api_keys);
@@ -55,6 +57,7 @@ ServerHooks ServeOperations::hooks() {
 Status ServeOperations::attach(const ServedParts& parts, const HttpServerOptions& http) {
   parts_ = parts;
   metrics_.watch_http(parts.server->http(), "public");
+  metrics_.watch_engines(parts.directory->registry());
   if (config_.admin.port) {
     AdminServerOptions options{.http = http, .key = config_.admin.key};
     options.http.host = config_.admin.address;

@@ -24,8 +24,11 @@ class PrometheusParser {
     if (!text.empty() && text.back() != '\n') fail("the last line does not end");
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
-      if (line.rfind("# HELP ", 0) == 0) continue;
-      line.rfind("# TYPE ", 0) == 0 ? read_type(line) : read_sample(line);
+      if (line.rfind("# HELP ", 0) == 0) {
+        read_help(line);
+      } else {
+        line.rfind("# TYPE ", 0) == 0 ? read_type(line) : read_sample(line);
+      }
       if (!page_.problem.empty()) page_.problem += " in: " + line;
       if (!page_.problem.empty()) return page_;
     }
@@ -49,6 +52,14 @@ class PrometheusParser {
     return length > 0 && std::isdigit(static_cast<unsigned char>(text[0])) != 0 ? 0 : length;
   }
 
+  // Once, before the type.
+  void read_help(const std::string& line) {
+    const std::string name = line.substr(7, line.find(' ', 7) - 7);
+    if (page_.kinds.contains(name)) fail("help after the type");
+    if (line.size() <= 8 + name.size()) fail("an empty help");
+    if (!helped_.insert(name).second) fail("help twice");
+  }
+
   void read_type(const std::string& line) {
     std::istringstream words(line.substr(7));
     std::string name, kind, rest;
@@ -58,6 +69,8 @@ class PrometheusParser {
     if (kind != "counter" && kind != "gauge" && kind != "histogram") fail("no type");
     if (kind == "counter" && !name.ends_with("_total")) fail("a counter without _total");
     if (!page_.kinds.emplace(name, kind).second) fail("a family twice");
+    if (kind != "counter" && name.ends_with("_total")) fail("_total without a counter");
+    current_ = name;
   }
 
   // Labels: {name="value",…}; the position after the brace.
@@ -101,6 +114,10 @@ class PrometheusParser {
       }
     }
     if (!page_.kinds.contains(family)) return fail("no type before it");
+    if (family != current_) return fail("outside its family");
+    const bool is_histogram = page_.kinds.at(family) == "histogram";
+    if (is_histogram == (name == family)) return fail("a suffix too many or too few");
+    if (page_.kinds.at(family) == "counter" && value < 0) return fail("a counter below 0");
     if (!page_.values.emplace(line.substr(0, at), value).second) fail("a sample twice");
     if (name.ends_with("_bucket")) buckets_[family + others(line.substr(0, at))][le(line)] = value;
   }
@@ -135,6 +152,8 @@ class PrometheusParser {
   }
 
   PrometheusPage page_;
+  std::set<std::string> helped_;
+  std::string current_;
   std::map<std::string, std::map<double, double>> buckets_;
 };
 

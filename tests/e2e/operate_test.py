@@ -135,7 +135,7 @@ class Operate(unittest.TestCase):
         completions = 'millrace_http_requests_total{endpoint="/v1/completions",code="200"}'
         self.assertEqual(values[completions], "3")
         self.assertEqual(values['millrace_http_requests_total{endpoint="other",code="404"}'], "1")
-        labels = '{model="m",class="interactive"}'
+        labels = '{model="m",class="interactive",variant="base"}'
         self.assertEqual(values["millrace_output_tokens_total" + labels], "12")
         self.assertEqual(values["millrace_request_seconds_count" + labels], "3")
         self.assertGreater(float(values["process_resident_memory_bytes"]), 1e6)

@@ -268,8 +268,8 @@ constexpr Setting kAccessLog[] = {
      .help = "What a line has; all of these when none is named.",
      .choices =
          "time request_id client method path status model class key user stream cut_off finish "
-         "choices prompt_tokens cached_tokens output_tokens first_token_seconds total_seconds "
-         "error",
+         "choices prompt_tokens cached_tokens output_tokens queue_seconds first_token_seconds "
+         "total_seconds error",
      .reload = Reload::kLive},
     {.key = "queued_lines_max",
      .field = field<&AccessLogConfig::queued_lines_max>,

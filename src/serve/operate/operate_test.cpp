@@ -211,6 +211,7 @@ RequestRecord full_record() {
   record.num_prompt_tokens = 10;
   record.num_cached_tokens = 4;
   record.num_completion_tokens = 21;
+  record.queued = milliseconds(100);
   record.first_token = milliseconds(250);
   record.total = milliseconds(1250);
   return record;
@@ -222,6 +223,7 @@ TEST(AccessLogTest, ALineIsOneJsonObject) {
   const Json json = MUST(parse_json(line, "line"));  // that is the test
   EXPECT_EQ(json.at("time"), "2024-02-29T12:00:00.000Z");
   EXPECT_EQ(json.at("user"), "a\n\"b\"");
+  EXPECT_EQ(json.at("queue_seconds"), 0.1);
   EXPECT_EQ(json.at("first_token_seconds"), 0.25);
   EXPECT_EQ(json.at("total_seconds"), 1.25);
   EXPECT_EQ(json.at("output_tokens"), 21);
@@ -269,7 +271,7 @@ TEST(AccessLogTest, ReopensUnderAnotherPath) {
 // ---- Metrics --------------------------------------------------------------------------------
 
 TEST(ServerMetricsTest, ThePageParsesAndCountsWhatCame) {
-  ServerMetrics metrics;
+  ServerMetrics metrics("1.2");
   const RequestRecord record = full_record();
   metrics.request_began(record, nullptr);
   metrics.request_began(record, nullptr);
@@ -289,7 +291,7 @@ TEST(ServerMetricsTest, ThePageParsesAndCountsWhatCame) {
             1);
   EXPECT_EQ(value("millrace_http_requests_total{endpoint=\"other\",code=\"404\"}"), 1);
   EXPECT_EQ(value("millrace_http_requests_running"), 1);
-  const std::string labels = "{model=\"m\",class=\"interactive\"}";
+  const std::string labels = "{model=\"m\",class=\"interactive\",variant=\"base\"}";
   EXPECT_EQ(value("millrace_prompt_tokens_total" + labels), 10);
   EXPECT_EQ(value("millrace_cached_prompt_tokens_total" + labels), 4);
   EXPECT_EQ(value("millrace_output_tokens_total" + labels), 21);
@@ -297,12 +299,31 @@ TEST(ServerMetricsTest, ThePageParsesAndCountsWhatCame) {
   EXPECT_EQ(value("millrace_request_seconds_sum" + labels), 1.25);
   EXPECT_EQ(value("millrace_request_first_token_seconds_sum" + labels), 0.25);
   EXPECT_EQ(value("millrace_request_token_seconds_sum" + labels), 0.05) << "1 s for 20 tokens";
-  EXPECT_EQ(value("millrace_answers_total{model=\"m\",class=\"interactive\",finish=\"stop\"}"), 1);
+  EXPECT_EQ(value("millrace_answers_total{model=\"m\",class=\"interactive\",variant=\"base\","
+                  "finish=\"stop\"}"), 1);
   EXPECT_GT(value("process_resident_memory_bytes"), 0);
+  EXPECT_EQ(value("millrace_build_info{version=\"1.2\"}"), 1);
+}
+
+TEST(ServerMetricsTest, AScrapeDoesNotCountItselfAndWhatWasCutOffHasNoTimes) {
+  ServerMetrics metrics("1.2");
+  RequestRecord scrape;
+  scrape.path = "/metrics";
+  metrics.request_began(scrape, nullptr);
+  RequestRecord gone = full_record();
+  gone.was_cut_off = true;
+  gone.finish = "cancelled";
+  metrics.request_began(gone, nullptr);
+  metrics.request_ended(gone);
+  const PrometheusPage page = parse_prometheus(metrics.text());
+  EXPECT_EQ(page.values.at("millrace_http_requests_running"), 0);
+  const std::string labels = "{model=\"m\",class=\"interactive\",variant=\"base\"}";
+  EXPECT_EQ(page.values.at("millrace_output_tokens_total" + labels), 21);
+  EXPECT_EQ(page.values.count("millrace_request_seconds_count" + labels), 0u);
 }
 
 TEST(ServerMetricsTest, LogsTellWhatTheyDropped) {
-  ServerMetrics metrics;
+  ServerMetrics metrics("1.2");
   auto writer = MUST(LineWriter::open({.path = "/dev/full"}));  // Linux has it
   metrics.watch_log(*writer, "access");
   writer->try_write("line");

@@ -7,9 +7,12 @@
 #include <utility>
 
 #include "observe/process_metrics.h"
+#include "serve/operate/engine_metrics.h"
 
 namespace millrace {
 namespace {
+
+constexpr std::string_view kMetricsPath = "/metrics";
 
 // A client can make up any path; these are the labels that there are.
 std::string endpoint_of(std::string_view path) {
@@ -41,57 +44,61 @@ MetricSnapshot snapshot_of(const char* name, const char* help, MetricKind kind, 
 
 }  // namespace
 
-ServerMetrics::ServerMetrics()
-    : requests_(registry_.add_counters({"millrace_http_requests_total",
+ServerMetrics::ServerMetrics(std::string version)
+    : version_(std::move(version)),
+      requests_(registry_.add_counters({"millrace_http_requests_total",
                                         "Requests that were answered or given up, by status; 499 "
                                         "where the client went first.",
                                         {"endpoint", "code"}})),
-      running_(registry_.add_gauges({"millrace_http_requests_running", "Requests on their way."})
+      running_(registry_.add_gauges({"millrace_http_requests_running", "Requests on their way, scrapes of this page not counted."})
                    .with({})),
       answers_(registry_.add_counters(
-          {"millrace_answers_total", "Answers by how they ended.", {"model", "class", "finish"}})),
+          {"millrace_answers_total", "Answers by how they ended.", {"model", "class", "variant", "finish"}})),
       prompt_tokens_(registry_.add_counters({"millrace_prompt_tokens_total",
                                              "Tokens of prompts, cached ones too.",
-                                             {"model", "class"}})),
+                                             {"model", "class", "variant"}})),
       cached_tokens_(registry_.add_counters({"millrace_cached_prompt_tokens_total",
                                              "Tokens of prompts that were found in the cache.",
-                                             {"model", "class"}})),
+                                             {"model", "class", "variant"}})),
       output_tokens_(registry_.add_counters(
-          {"millrace_output_tokens_total", "Tokens that were generated.", {"model", "class"}})),
+          {"millrace_output_tokens_total", "Tokens that were generated.", {"model", "class", "variant"}})),
       key_tokens_(registry_.add_counters(
           {"millrace_key_tokens_total", "Tokens by API key, of prompts and answers.", {"key"}})),
       request_seconds_(registry_.add_histograms({"millrace_request_seconds",
                                                  "Time from a request's arrival to its end.",
-                                                 {"model", "class"}},
+                                                 {"model", "class", "variant"}},
                                                 request_seconds_bounds())),
       first_token_seconds_(registry_.add_histograms({"millrace_request_first_token_seconds",
                                                      "Time from a request's arrival to its first "
                                                      "token.",
-                                                     {"model", "class"}},
+                                                     {"model", "class", "variant"}},
                                                     request_seconds_bounds())),
       token_seconds_(registry_.add_histograms({"millrace_request_token_seconds",
                                                "Mean time between the tokens of an answer.",
-                                               {"model", "class"}},
+                                               {"model", "class", "variant"}},
                                               step_seconds_bounds())) {
+  registry_.add_collector([this](std::vector<MetricSnapshot>& out) { collect_engines(out); });
   registry_.add_collector([this](std::vector<MetricSnapshot>& out) { collect_http(out); });
   registry_.add_collector([this](std::vector<MetricSnapshot>& out) { collect_logs(out); });
+  registry_.add_collector([this](std::vector<MetricSnapshot>& out) { collect_build(out); });
   registry_.add_collector(collect_process_metrics);
 }
 
-void ServerMetrics::request_began(const RequestRecord&, const HttpExchangeRef&) {
-  running_.add(1);
+// A scrape does not count itself.
+void ServerMetrics::request_began(const RequestRecord& record, const HttpExchangeRef&) {
+  if (record.path != kMetricsPath) running_.add(1);
 }
 
 void ServerMetrics::request_ended(const RequestRecord& record) {
-  running_.add(-1);
+  if (record.path != kMetricsPath) running_.add(-1);
   requests_.with({endpoint_of(record.path), std::to_string(record.status)}).add();
   if (record.num_prompt_tokens > 0) count_answer(record);
 }
 
 void ServerMetrics::count_answer(const RequestRecord& record) {
-  const std::vector<std::string> labels = {record.model, record.class_name};
+  const std::vector<std::string> labels = {record.model, record.class_name, record.variant};
   const std::string finish = record.finish.empty() ? "none" : record.finish;
-  answers_.with({record.model, record.class_name, finish}).add();
+  answers_.with({record.model, record.class_name, record.variant, finish}).add();
   prompt_tokens_.with(labels).add(record.num_prompt_tokens);
   cached_tokens_.with(labels).add(record.num_cached_tokens);
   output_tokens_.with(labels).add(record.num_completion_tokens);
@@ -99,6 +106,7 @@ void ServerMetrics::count_answer(const RequestRecord& record) {
     key_tokens_.with({record.key_name})
         .add(record.num_prompt_tokens + record.num_completion_tokens);
   }
+  if (record.was_cut_off || !record.error.empty()) return;  // Its times say nothing of ours.
   request_seconds_.with(labels).observe(seconds(record.total));
   if (!record.first_token) return;
   first_token_seconds_.with(labels).observe(seconds(*record.first_token));
@@ -154,6 +162,18 @@ void ServerMetrics::collect_http(std::vector<MetricSnapshot>& snapshots) const {
        {&open, &accepted, &refused, &malformed, &timeouts, &gone, &sent}) {
     snapshots.push_back(std::move(*snapshot));
   }
+}
+
+void ServerMetrics::collect_engines(std::vector<MetricSnapshot>& snapshots) const {
+  if (registry_of_models_ == nullptr) return;
+  add_engine_metrics(registry_of_models_->models(), registry_of_models_->classes(), snapshots);
+}
+
+void ServerMetrics::collect_build(std::vector<MetricSnapshot>& snapshots) const {
+  MetricSnapshot build = snapshot_of("millrace_build_info", "1; the version is the label.",
+                                     MetricKind::kGauge, "version");
+  build.samples.push_back({{version_}, 1});
+  snapshots.push_back(std::move(build));
 }
 
 void ServerMetrics::collect_logs(std::vector<MetricSnapshot>& snapshots) const {

@@ -1,8 +1,11 @@
 // The server's metrics: what requests came to, and what engine, sockets and logs say when asked.
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
+#include "engine/model_registry.h"
 #include "observe/line_writer.h"
 #include "observe/metric_registry.h"
 #include "serve/http/http_server.h"
@@ -14,7 +17,8 @@ namespace millrace {
 // Any thread. What it watches outlives it, or is unwatched by its end.
 class ServerMetrics final : public RequestObserver, public MetricsPage {
  public:
-  ServerMetrics();
+  // The version is the label of millrace_build_info.
+  explicit ServerMetrics(std::string version);
 
   void request_began(const RequestRecord& record, const HttpExchangeRef& exchange) override;
   void request_ended(const RequestRecord& record) override;
@@ -22,6 +26,7 @@ class ServerMetrics final : public RequestObserver, public MetricsPage {
   // Before the first text().
   void watch_http(const HttpServer& http, const std::string& listener);
   void watch_log(const LineWriter& writer, const std::string& log);
+  void watch_engines(const ModelRegistry& registry) { registry_of_models_ = &registry; }
 
   // /metrics in Prometheus's text.
   std::string text() override;
@@ -40,10 +45,14 @@ class ServerMetrics final : public RequestObserver, public MetricsPage {
   void count_answer(const RequestRecord& record);
   void collect_logs(std::vector<MetricSnapshot>& snapshots) const;
   void collect_http(std::vector<MetricSnapshot>& snapshots) const;
+  void collect_engines(std::vector<MetricSnapshot>& snapshots) const;
+  void collect_build(std::vector<MetricSnapshot>& snapshots) const;
 
+  const std::string version_;
   MetricRegistry registry_;
   std::vector<WatchedLog> logs_;
   std::vector<WatchedHttp> https_;
+  const ModelRegistry* registry_of_models_ = nullptr;
   MetricFamily<Counter>& requests_;
   Gauge& running_;
   MetricFamily<Counter>& answers_;

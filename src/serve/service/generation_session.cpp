@@ -46,6 +46,7 @@ void GenerationSession::start(std::vector<Request> requests,
                               const std::vector<PreparedPrompt>& prompts) {
   const std::shared_ptr<GenerationSession> self = shared_from_this();
   const ClassId service_class = requests.front().service_class;
+  for (const Request& request : requests) num_prompt_ += request.prompt.size();
   const Status status = submit(std::move(requests), prompts);
   if (!status.ok()) {
     return reply_->error(submission_error(status.error(), context_, model_->name(), service_class));
@@ -105,7 +106,7 @@ void GenerationSession::cancel() {
 
 bool GenerationSession::pump() {
   if (reply_->is_gone()) {
-    cancel();
+    give_up();
     return true;
   }
   const bool is_full = request_.is_stream && reply_->exchange().num_unsent_bytes() >
@@ -149,6 +150,8 @@ void GenerationSession::pump_choice(Choice& choice) {
 // A choice that failed fails the request: what the others have so far is no answer.
 bool GenerationSession::fail_choice(const Error& error) {
   write_events();
+  give_up();
+  reply_->record().finish = finish_reason_name(FinishReason::kError);
   const ApiError told = api_error(error);
   if (!has_begun_ || !request_.is_stream) {
     reply_->error(told);
@@ -159,6 +162,22 @@ bool GenerationSession::fail_choice(const Error& error) {
   reply_->write(out_);
   reply_->end_stream();
   return true;
+}
+
+// What was computed for nobody is still told, and charged to its key.
+void GenerationSession::give_up() {
+  cancel();
+  Usage spent;
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    Choice& choice = choices_[i];
+    while (choice.stream.try_pop()) ++choice.num_taken;
+    spent.num_completion += choice.num_taken;
+    const std::optional<std::size_t> num_cached = choice.stream.num_cached();
+    if (num_cached) spent.num_prompt = num_prompt_;  // Some of it ran.
+    if (i % request_.num_choices == 0) spent.num_cached += num_cached.value_or(0);
+  }
+  record_usage(spent);
+  reply_->record().finish = finish_reason_name(FinishReason::kCancelled);
 }
 
 void GenerationSession::begin_answer() {
@@ -181,13 +200,19 @@ void GenerationSession::write_events() {
 void GenerationSession::finish() {
   const Usage total = usage();
   writer_->finish(total, out_);
+  record_usage(total);
+  RequestRecord& record = reply_->record();
+  record.queued = choices_.front().finish->waited;
+  record.finish = std::string(finish_reason_name(choices_.front().finish->reason));
+  if (!request_.is_stream) reply_->send({.body = std::move(out_)});
+}
+
+void GenerationSession::record_usage(const Usage& total) {
   RequestRecord& record = reply_->record();
   record.num_prompt_tokens = total.num_prompt;
   record.num_cached_tokens = total.num_cached;
   record.num_completion_tokens = total.num_completion;
   record.num_choices = choices_.size();
-  record.finish = std::string(finish_reason_name(choices_.front().finish->reason));
-  if (!request_.is_stream) reply_->send({.body = std::move(out_)});
 }
 
 Usage GenerationSession::usage() const {

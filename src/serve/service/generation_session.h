@@ -74,6 +74,8 @@ class GenerationSession final : public AnswerTask,
   void write_events();
   void finish();
   Usage usage() const;
+  void give_up();
+  void record_usage(const Usage& total);
 
   SessionContext& context_;
   const ServiceReplyRef reply_;  // shared with the steps that led here
@@ -84,6 +86,7 @@ class GenerationSession final : public AnswerTask,
 
   std::mutex mutex_;  // Guards choices_ until all is submitted; then their number stays.
   std::vector<Choice> choices_;
+  std::size_t num_prompt_ = 0;  // tokens of all prompts; before the hub has it
 
   bool has_begun_ = false;  // The hub's thread, like what follows.
   std::vector<AnswerEvent> events_;

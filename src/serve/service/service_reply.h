@@ -27,6 +27,7 @@ struct RequestRecord {
   std::string key_name;
   std::string model;
   std::string class_name;
+  std::string variant = "base";  // of an experiment; all there is until one runs
   std::string user;
   std::string error;                                // its message, when it failed
   std::optional<std::chrono::seconds> retry_after;  // when it was refused for now
@@ -37,6 +38,7 @@ struct RequestRecord {
   std::size_t num_prompt_tokens = 0;
   std::size_t num_cached_tokens = 0;
   std::size_t num_completion_tokens = 0;
+  std::optional<Duration> queued;       // from submission to the engine until it ran
   std::optional<Duration> first_token;  // from arrival
   Duration total{0};
 };
