@@ -15,9 +15,9 @@
 #include "cli/command.h"
 #include "cli/serve_operations.h"
 #include "cli/serve_options.h"
+#include "cli/serve_settings.h"
 #include "cli/served_checkpoint.h"
 #include "cli/signals.h"
-#include "cli/version.h"
 #include "serve/config/config_check.h"
 #include "serve/config/config_printer.h"
 #include "serve/config/service_classes.h"
@@ -26,6 +26,7 @@
 namespace millrace {
 namespace {
 
+constexpr Duration kTidyInterval = std::chrono::seconds(1);
 constexpr Duration kDrainPoll = std::chrono::milliseconds(20);
 // What is cancelled at the end of a drain has so long to tell its clients.
 constexpr Duration kFarewellTime = std::chrono::seconds(1);
@@ -36,40 +37,6 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-HttpServerOptions http_options(const ServerConfig& config) {
-  HttpServerOptions http;
-  http.host = config.listen.address;
-  http.port = config.listen.port;
-  http.num_io_threads = config.threads.io;
-  http.limits = {.header_bytes_max = config.limits.header_bytes_max,
-                 .body_bytes_max = config.limits.body_bytes_max,
-                 .connections_max = config.limits.connections_max,
-                 .header_timeout = config.limits.header_timeout,
-                 .body_timeout = config.limits.body_timeout,
-                 .idle_timeout = config.limits.idle_timeout,
-                 .write_timeout = config.limits.write_stall_timeout};
-  http.cors = {.origins = config.cors.origins,
-               .headers = config.cors.headers,
-               .max_age = config.cors.max_age};
-  http.tls = {.certificate_path = config.tls.certificate, .key_path = config.tls.key};
-  return http;
-}
-
-ServerOptions server_options(const ServerConfig& config, const Clock& clock) {
-  ServerOptions options;
-  options.http = http_options(config);
-  options.num_host_threads = config.threads.host;
-  options.request_seed = static_cast<std::uint64_t>(clock.now().time_since_epoch().count());
-  options.api.json_depth_max = config.limits.json_depth_max;
-  options.api.choices_max = config.limits.choices_max;
-  if (config.limits.max_tokens) options.api.max_tokens_max = *config.limits.max_tokens;
-  options.sessions = {.request_time_max = config.limits.request_time_max,
-                      .stream_buffer_bytes_max = config.limits.stream_buffer_bytes_max};
-  options.classes = service_classes(config);
-  options.version = version_text();
-  return options;
 }
 
 void tell(const std::vector<std::string>& lines) {
@@ -96,10 +63,11 @@ class Service {
     const ServedParts parts = {
         .server = service->server_.get(),
         .directory = &*service->directory_,
-        .add_model = [self](ModelConfig model) { return self->loader_.add(std::move(model)); },
+        .add_model = [self](ModelConfig model) { self->loader_.add(std::move(model)); },
+        .set_texts = [self](const ServerConfig& fresh) { self->loader_.set_texts(fresh); },
         .read_again = [typed] { return load_serve_config(typed); },
         .shut_down = [] { ::kill(::getpid(), SIGTERM); }};
-    TRY(service->operations_->attach(parts, http_options(config)));
+    TRY(service->operations_->attach(parts));
     return service;
   }
   ~Service() {
@@ -124,7 +92,7 @@ class Service {
   // so, are cancelled.
   void drain(FunctionRef<bool()> hurry) {
     server_->begin_drain();
-    const TimePoint end = clock_.now() + config_.limits.drain_timeout;
+    const TimePoint end = clock_.now() + operations_->drain_timeout();
     while (!server_->is_drained() && clock_.now() < end) {
       if (hurry()) return;
     }
@@ -135,6 +103,9 @@ class Service {
       if (hurry()) return;
     }
   }
+
+  // What waits to be done when nobody waits for it.
+  void tidy() { directory_->sweep(); }
 
   Server& server() { return *server_; }
   ServeOperations& operations() { return *operations_; }
@@ -172,7 +143,8 @@ Status serve(const ServeOptions& typed, const ServerConfig& config) {
   TRY(service->start());
   print_ready(config, service->server());
   for (;;) {
-    const std::optional<int> signal = signals.wait_for(std::chrono::hours(1));
+    const std::optional<int> signal = signals.wait_for(kTidyInterval);
+    if (!signal) service->tidy();
     if (!signal) continue;
     if (*signal != SIGHUP) break;
     (void)service->operations().reload();  // It says itself what went wrong.

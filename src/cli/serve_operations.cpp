@@ -1,21 +1,26 @@
 // Wiring of the operator's side, and what a reload takes.
 #include "cli/serve_operations.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "cli/serve_settings.h"
 #include "cli/version.h"
-#include "serve/config/config_changes.h"
+#include "serve/config/class_settings.h"
+#include "serve/config/config_check.h"
+#include "serve/config/service_classes.h"
 
 namespace millrace {
-namespace {
+static_assert(static_cast<int>(LogLevel::kDebug) == static_cast<int>(Severity::kDebug));
+static_assert(static_cast<int>(LogLevel::kError) == static_cast<int>(Severity::kError));
 
 Severity severity_of(LogLevel level) {
   return static_cast<Severity>(level);
 }
-static_assert(static_cast<int>(LogLevel::kDebug) == static_cast<int>(Severity::kDebug));
-static_assert(static_cast<int>(LogLevel::kError) == static_cast<int>(Severity::kError));
 
-}  // namespace
+LineFormat line_format_of(LogFormat format) {
+  return format == LogFormat::kJson ? LineFormat::kJson : LineFormat::kText;
+}
 
 Result<std::unique_ptr<ServeOperations>> ServeOperations::create(const ServerConfig& config,
                                                                  const Clock& clock) {
@@ -23,10 +28,7 @@ Result<std::unique_ptr<ServeOperations>> ServeOperations::create(const ServerCon
   std::unique_ptr<LineWriter> writer = TRY(LineWriter::open({.path = kStandardError}));
   std::unique_ptr<ServeOperations> operations(
       new ServeOperations(config, clock, std::move(writer)));
-  if (!config.access_log.path.empty()) {
-    operations->access_log_ = TRY(AccessLog::open(config.access_log));
-    operations->metrics_.watch_log(operations->access_log_->writer(), "access");
-  }
+  TRY(operations->take_access_log(config.access_log));
   return operations;
 }
 
@@ -34,13 +36,13 @@ ServeOperations::ServeOperations(const ServerConfig& config, const Clock& clock,
                                  std::unique_ptr<LineWriter> log_writer)
     : clock_(clock),
       log_writer_(std::move(log_writer)),
-      log_(*log_writer_,
-           config.log.format == LogFormat::kJson ? LineFormat::kJson : LineFormat::kText),
+      log_(*log_writer_, line_format_of(config.log.format)),
       gate_(clock),
       running_(clock),
       metrics_(version_text()),
       config_(config) {
   log_.set_level(severity_of(config.log.level));
+  config_.classes = class_configs(config);
   gate_.set_keys(config.api_keys);
   metrics_.watch_log(*log_writer_, "server");
 }
@@ -54,21 +56,16 @@ ServerHooks ServeOperations::hooks() {
   return {.gate = &gate_, .observers = {this}, .metrics = is_public ? &metrics_ : nullptr};
 }
 
-Status ServeOperations::attach(const ServedParts& parts, const HttpServerOptions& http) {
+Status ServeOperations::attach(const ServedParts& parts) {
   parts_ = parts;
   metrics_.watch_http(parts.server->http(), "public");
   metrics_.watch_engines(parts.directory->registry());
-  if (config_.admin.port) {
-    AdminServerOptions options{.http = http, .key = config_.admin.key};
-    options.http.host = config_.admin.address;
-    options.http.port = *config_.admin.port;
-    options.http.num_io_threads = 1;
-    options.http.cors = {};
-    admin_ = TRY(AdminServer::create(options, *this, running_, metrics_, clock_));
-    metrics_.watch_http(admin_->http(), "admin");
-    admin_->http().start();
-    log_.info("the admin listener is ready", {{"url", admin_->http().url()}});
-  }
+  if (!config_.admin.port) return Ok{};
+  const AdminServerOptions options{.http = admin_http_options(config_), .key = config_.admin.key};
+  admin_ = TRY(AdminServer::create(options, *this, running_, metrics_, clock_));
+  metrics_.watch_http(admin_->http(), "admin");
+  admin_->http().start();
+  log_.info("the admin listener is ready", {{"url", admin_->http().url()}});
   return Ok{};
 }
 
@@ -85,7 +82,8 @@ void ServeOperations::request_ended(const RequestRecord& record) {
   running_.request_ended(record);
   metrics_.request_ended(record);
   gate_.request_ended(record);
-  if (access_log_ != nullptr) access_log_->request_ended(record);
+  AccessLog* const access = access_.load(std::memory_order_acquire);
+  if (access != nullptr) access->request_ended(record);
 }
 
 std::vector<ModelStatus> ServeOperations::models() {
@@ -93,11 +91,19 @@ std::vector<ModelStatus> ServeOperations::models() {
 }
 
 Status ServeOperations::load_model(const std::string& name, const std::string& path) {
+  for (const ModelStatus& known : models()) {
+    if (known.name != name) continue;
+    return Error{ErrorCode::kInvalidArgument, "model " + name + " is there already"};
+  }
+  if (parts_.directory->find(name).ok()) {
+    return Error{ErrorCode::kInvalidArgument, "the name " + name + " is an adapter's"};
+  }
   if (!path.empty()) {
     ModelConfig model;
     model.name = name;
     model.path = path;
-    TRY(parts_.add_model(model));
+    TRY(check_model(model));
+    parts_.add_model(model);
   }
   TRY(parts_.directory->load(name));
   log_.info("a model was loaded", {{"model", name}});
@@ -110,46 +116,53 @@ Status ServeOperations::retire_model(const std::string& name) {
   return Ok{};
 }
 
-Result<std::vector<std::string>> ServeOperations::reload() {
-  const std::lock_guard lock(reload_mutex_);
-  Result<LoadedConfig> loaded = parts_.read_again();
-  if (!loaded.ok()) {
-    log_.error("the configuration was not taken", {{"error", loaded.error().message}});
-    return loaded.error();
+std::vector<AdapterOfModel> ServeOperations::adapters() {
+  std::vector<AdapterOfModel> all;
+  for (const auto& model : parts_.directory->models()) {
+    if (model->facts().adapters == nullptr) continue;
+    for (AdapterStatus& adapter : model->facts().adapters->adapters()) {
+      all.push_back({model->name(), std::move(adapter)});
+    }
   }
-  const ServerConfig& fresh = loaded.value().config;
-  std::vector<std::string> left;
-  for (const ConfigChange& change : config_changes(config_, fresh)) {
-    const bool is_log = change.path.starts_with("access_log.");
-    const bool needs_new_log = is_log && (access_log_ == nullptr || fresh.access_log.path.empty());
-    if (change.reload == Reload::kRestart || needs_new_log) left.push_back(change.path);
-  }
-  if (!config_.tls.certificate.empty()) TRY(parts_.server->http().reload_tls());
-  if (admin_ != nullptr && !config_.tls.certificate.empty()) TRY(admin_->http().reload_tls());
-  take(fresh);
-  log_.info("the configuration was read again", {{"keys", fresh.api_keys.size()}});
-  for (const std::string& path : left) {
-    log_.warning("this setting takes effect at the next start", {{"setting", path}});
-  }
-  return left;
+  return all;
 }
 
-// What is live. The rest stays as it is in config_, so that the next reload tells of it again.
-void ServeOperations::take(const ServerConfig& fresh) {
-  gate_.set_keys(fresh.api_keys);
-  config_.api_keys = fresh.api_keys;
-  log_.set_level(severity_of(fresh.log.level));
-  config_.log.level = fresh.log.level;
-  if (admin_ != nullptr && !fresh.admin.key.empty()) {
-    admin_->set_key(fresh.admin.key);
-    config_.admin.key = fresh.admin.key;
-    config_.admin.key_file = fresh.admin.key_file;
+Status ServeOperations::load_adapter(const std::string& model, const std::string& name,
+                                     const std::string& path) {
+  TRY(check_adapter({.name = name, .path = path}));
+  TRY(parts_.directory->load_adapter(model, name, path));
+  log_.info("an adapter was loaded", {{"adapter", name}, {"path", path}});
+  return Ok{};
+}
+
+Status ServeOperations::unload_adapter(const std::string& name) {
+  TRY(parts_.directory->unload_adapter(name));
+  log_.info("an adapter was unloaded", {{"adapter", name}});
+  return Ok{};
+}
+
+std::vector<ServiceClass> ServeOperations::classes() {
+  return parts_.directory->registry().classes();
+}
+
+Status ServeOperations::change_class(const std::string& name, const ClassChanges& changes) {
+  const std::lock_guard lock(reload_mutex_);
+  ServerConfig changed = config_;
+  const auto found = std::find_if(changed.classes.begin(), changed.classes.end(),
+                                  [&](const ClassConfig& known) { return known.name == name; });
+  if (found == changed.classes.end()) {
+    return Error{ErrorCode::kNotFound, "there is no class " + name};
   }
-  if (access_log_ != nullptr && !fresh.access_log.path.empty()) {
-    access_log_->reopen(fresh.access_log);
-    config_.access_log.path = fresh.access_log.path;
-    config_.access_log.fields = fresh.access_log.fields;
-  }
+  for (const auto& [key, text] : changes) TRY(set_class_setting(*found, key, text));
+  TRY(parts_.directory->registry().set_classes(service_classes(changed)));
+  config_.classes = changed.classes;
+  log_.info("an operator changed a class", {{"class", name}});
+  return Ok{};
+}
+
+Duration ServeOperations::drain_timeout() const {
+  const std::lock_guard lock(reload_mutex_);
+  return config_.limits.drain_timeout;
 }
 
 void ServeOperations::drain() {

@@ -16,23 +16,6 @@ namespace {
 // As large as published adapters are; what it costs is three short rows for each token of a step.
 constexpr std::size_t kAdapterRankMax = 256;
 
-template <class To, class From>
-void set_if(const std::optional<From>& from, To& to) {
-  if (from) to = static_cast<To>(*from);
-}
-
-// What the operator says goes before what the model says.
-SamplingParams sampling_of(const SamplingDefaults& defaults, SamplingParams sampling) {
-  set_if(defaults.temperature, sampling.temperature);
-  set_if(defaults.top_p, sampling.top_p);
-  if (defaults.top_k) sampling.top_k = static_cast<std::uint32_t>(*defaults.top_k);
-  set_if(defaults.min_p, sampling.min_p);
-  set_if(defaults.repetition_penalty, sampling.repetition_penalty);
-  set_if(defaults.presence_penalty, sampling.presence_penalty);
-  set_if(defaults.frequency_penalty, sampling.frequency_penalty);
-  return sampling;
-}
-
 Result<SessionDemand> demand_of(const Checkpoint& checkpoint, const ModelOptions& options,
                                 const SchedulerOptions& scheduler) {
   const MachineChoice machine = TRY(choose_machine(options));
@@ -46,26 +29,6 @@ Result<SessionDemand> demand_of(const Checkpoint& checkpoint, const ModelOptions
   demand.extra_bytes =
       DecoderRunner::scratch_bytes(spec.vocabulary, machine.num_threads, scheduler);
   return demand;
-}
-
-Result<std::vector<TextHook>> hooks_of(const ServerConfig& config, const std::string& model) {
-  std::vector<TextHook> hooks;
-  for (const HookConfig& hook : config.hooks) {
-    const auto& models = hook.models;
-    if (!models.empty() && std::count(models.begin(), models.end(), model) == 0) continue;
-    switch (hook.kind) {
-      case HookKind::kTrim:
-        hooks.push_back({.kind = TextHook::Kind::kTrim});
-        break;
-      case HookKind::kTidyJson:
-        hooks.push_back({.kind = TextHook::Kind::kTidyJson});
-        break;
-      case HookKind::kRedact:
-        hooks.push_back(TRY(redact_hook(hook.pattern, hook.replacement)));
-        break;
-    }
-  }
-  return hooks;
 }
 
 // Pins take of the cache what the longest request leaves: half of that, an eighth for prefixes that
@@ -138,7 +101,7 @@ Result<std::unique_ptr<ServedCheckpoint>> ServedCheckpoint::open(
 }
 
 CheckpointLoader::CheckpointLoader(const ServerConfig& config)
-    : config_(config), scheduler_(scheduler_options(config)) {
+    : config_(config), scheduler_(scheduler_options(config)), hooks_(config.hooks) {
   for (const ModelConfig& model : config.models) {
     sources_[model.name] = {.config = model, .options = options_of(model)};
   }
@@ -163,15 +126,25 @@ ModelOptions CheckpointLoader::options_of(const ModelConfig& model) const {
   return options;
 }
 
-Status CheckpointLoader::add(ModelConfig model) {
-  const std::lock_guard lock(mutex_);
-  if (sources_.count(model.name) > 0) {
-    return Error{ErrorCode::kInvalidArgument, "model " + model.name + " is there already"};
-  }
+void CheckpointLoader::add(ModelConfig model) {
   const std::string name = model.name;
   ModelOptions options = options_of(model);
+  const std::lock_guard lock(mutex_);
   sources_[name] = {.config = std::move(model), .options = std::move(options)};
-  return Ok{};
+}
+
+void CheckpointLoader::set_texts(const ServerConfig& fresh) {
+  const std::lock_guard lock(mutex_);
+  hooks_ = fresh.hooks;
+  for (const ModelConfig& model : fresh.models) {
+    const auto found = sources_.find(model.name);
+    if (found == sources_.end()) continue;
+    ModelConfig taken = model;
+    ModelConfig& own = found->second.config;
+    taken.path = own.path;  // What is loaded stays.
+    taken.hot_prompts = own.hot_prompts;
+    own = std::move(taken);
+  }
 }
 
 Result<CheckpointLoader::Source> CheckpointLoader::source(const std::string& name) const {
@@ -276,25 +249,18 @@ Result<ModelFacts> CheckpointLoader::facts(const std::string& name) {
   const Checkpoint checkpoint = TRY(open_model(from.options));
   ModelText text = TRY(load_model_text(checkpoint));
   ModelFacts facts{.tokenizer = std::move(text.tokenizer)};
-  facts.chat_template = std::move(text.chat_template);
-  if (!from.config.chat_template.empty()) {
-    facts.chat_template = TRY(read_template_file(from.config.chat_template));
-  }
   facts.bos_text = std::move(text.bos_text);
   facts.eos_text = std::move(text.eos_text);
-  facts.sampling = sampling_of(from.config.sampling, default_sampling(checkpoint));
-  set_if(from.config.sampling.max_tokens, facts.max_tokens);
-  facts.pooling = from.config.pooling == EmbeddingPooling::kMean ? Pooling::kMean : Pooling::kLast;
-  facts.tool_parser = from.config.tool_parser;
-  facts.reasoning_parser = from.config.reasoning_parser;
-  facts.hooks = TRY(hooks_of(config_, name));
-  facts.parses_special_in_messages =
-      from.config.special_tokens_in_messages == MessageSpecials::kTokens;
-  facts.truncates_prompts = from.config.overlong_prompt == OverlongPrompt::kTruncateLeft;
+  OwnText own{.chat_template = std::move(text.chat_template),
+              .sampling = default_sampling(checkpoint)};
+  TextChoice choice = TRY(text_choice(from.config, hooks()));
+  TRY(take_choice(choice, own, facts));
   const std::span<const TokenId> ends = facts.tokenizer.end_of_generation_ids();
   facts.stop_ids.assign(ends.begin(), ends.end());
   const std::lock_guard lock(mutex_);
   Loaded& loaded = loaded_[name];
+  loaded.own = std::move(own);
+  loaded.choice = std::move(choice);
   facts.context_tokens = loaded.context_tokens;
   facts.vocabulary = loaded.vocabulary;
   facts.adapters = std::move(loaded.adapters);
@@ -304,6 +270,23 @@ Result<ModelFacts> CheckpointLoader::facts(const std::string& name) {
     }
   }
   return facts;
+}
+
+Result<std::optional<ModelFacts>> CheckpointLoader::facts_again(const std::string& name,
+                                                                ModelFacts facts) {
+  const Source from = TRY(source(name));
+  TextChoice choice = TRY(text_choice(from.config, hooks()));
+  const std::lock_guard lock(mutex_);
+  Loaded& loaded = loaded_[name];
+  if (loaded.choice == choice) return std::optional<ModelFacts>();
+  TRY(take_choice(choice, loaded.own, facts));
+  loaded.choice = std::move(choice);
+  return std::optional<ModelFacts>(std::move(facts));
+}
+
+std::vector<HookConfig> CheckpointLoader::hooks() const {
+  const std::lock_guard lock(mutex_);
+  return hooks_;
 }
 
 }  // namespace millrace

@@ -10,6 +10,7 @@
 
 #include "cli/model_session.h"
 #include "cli/model_text.h"
+#include "cli/served_text.h"
 #include "engine/adapter_store.h"
 #include "engine/decoder_runner.h"
 #include "engine/hot_prompt_store.h"
@@ -59,6 +60,7 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
   Result<std::uint64_t> num_bytes(const std::string& name) override;
   Result<std::unique_ptr<ServedModel>> load(const std::string& name) override;
   Result<ModelFacts> facts(const std::string& name) override;
+  Result<std::optional<ModelFacts>> facts_again(const std::string& name, ModelFacts facts) override;
 
   // Of a model that the registry has just loaded: computes the hot prompts that are missing, and
   // saves all. Gives lines for the log: what could not be had is no reason not to serve.
@@ -66,8 +68,10 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
   // Saves what is hot by now, of all models.
   std::vector<std::string> save_hot_prompts(const ModelRegistry& registry);
 
-  // A further model that may be loaded by its name.
-  Status add(ModelConfig model);
+  // A model that may be loaded by its name, from here on this one.
+  void add(ModelConfig model);
+  // For facts_again: what the configuration says about texts now.
+  void set_texts(const ServerConfig& fresh);
 
  private:
   struct Source {
@@ -78,10 +82,13 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
     std::size_t context_tokens = 0;
     std::size_t vocabulary = 0;
     std::vector<TokenId> eos_ids;
+    OwnText own;
+    TextChoice choice;                       // in effect
     std::shared_ptr<AdapterStore> adapters;  // until facts() has handed it on
   };
 
   Result<Source> source(const std::string& name) const;
+  std::vector<HookConfig> hooks() const;
   Status add_hot_prompts(ServedCheckpoint& served, const Checkpoint& checkpoint,
                          const ModelConfig& model) const;
   ModelOptions options_of(const ModelConfig& model) const;
@@ -89,6 +96,7 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
   const ServerConfig config_;
   const SchedulerOptions scheduler_;
   mutable std::mutex mutex_;  // Guards what follows.
+  std::vector<HookConfig> hooks_;
   std::map<std::string, Source> sources_;
   std::map<std::string, Loaded> loaded_;
   std::map<std::string, std::shared_ptr<HotPromptStore>> hot_prompts_;  // see ServedCheckpoint

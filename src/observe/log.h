@@ -40,6 +40,7 @@ class Log {
   // The writer outlives the log.
   Log(LineWriter& writer, LineFormat format) : writer_(writer), format_(format) {}
 
+  void set_format(LineFormat format) { format_.store(format, std::memory_order_relaxed); }
   void set_level(Severity level) { level_.store(level, std::memory_order_relaxed); }
   Severity level() const { return level_.load(std::memory_order_relaxed); }
 
@@ -60,7 +61,7 @@ class Log {
 
  private:
   LineWriter& writer_;
-  const LineFormat format_;
+  std::atomic<LineFormat> format_;
   std::atomic<Severity> level_{Severity::kInfo};
 };
 

@@ -223,7 +223,7 @@ Status read_anthropic(const FieldReader& body, const ApiLimits& limits,
   TRY(read_output_config(body, limits, request, prompt));
   request.prompt = std::move(prompt);
   TRY(read_max_tokens(body, {"max_tokens"}, limits, request));
-  TRY(read_stops(body, "stop_sequences", request));
+  TRY(read_stops(body, "stop_sequences", limits, request));
   return Ok{};
 }
 

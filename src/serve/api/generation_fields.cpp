@@ -1,6 +1,7 @@
 // Ranges of the shared fields, and what their absence means.
 #include "serve/api/generation_fields.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <utility>
@@ -159,9 +160,10 @@ Status read_common(const FieldReader& body, const ApiLimits& limits, GenerationR
   return Ok{};
 }
 
-Status read_stops(const FieldReader& body, const char* name, GenerationRequest& request) {
-  std::vector<std::string> stops =
-      TRY(body.texts(name, StopMatcher::kStopsMax, StopMatcher::kStopBytesMax));
+Status read_stops(const FieldReader& body, const char* name, const ApiLimits& limits,
+                  GenerationRequest& request) {
+  std::vector<std::string> stops = TRY(body.texts(
+      name, std::min(limits.stop_strings_max, StopMatcher::kStopsMax), StopMatcher::kStopBytesMax));
   std::size_t num_bytes = 0;
   for (std::size_t i = 0; i < stops.size(); ++i) {
     if (stops[i].empty()) {

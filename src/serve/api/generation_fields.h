@@ -16,7 +16,8 @@ Status read_sampling(const FieldReader& body, SamplingParams& sampling);
 Status read_common(const FieldReader& body, const ApiLimits& limits, GenerationRequest& request);
 
 // Of the field that holds stop strings.
-Status read_stops(const FieldReader& body, const char* name, GenerationRequest& request);
+Status read_stops(const FieldReader& body, const char* name, const ApiLimits& limits,
+                  GenerationRequest& request);
 
 // Of the first of these fields that is there.
 Status read_max_tokens(const FieldReader& body, std::initializer_list<const char*> names,

@@ -101,7 +101,7 @@ Status read_chat(const FieldReader& body, const ApiLimits& limits, GenerationReq
   request.prompt = std::move(prompt);
   TRY(read_chat_logprobs(body, request.sampling));
   TRY(read_max_tokens(body, {"max_completion_tokens", "max_tokens"}, limits, request));
-  TRY(read_stops(body, "stop", request));
+  TRY(read_stops(body, "stop", limits, request));
   request.format = TRY(response_format(body, limits));
   return Ok{};
 }
@@ -121,7 +121,7 @@ Status read_completions(const FieldReader& body, const ApiLimits& limits,
   }
   TRY(read_max_tokens(body, {"max_tokens", "max_completion_tokens"}, limits, request));
   if (!request.max_tokens) request.max_tokens = kCompletionTokensDefault;
-  TRY(read_stops(body, "stop", request));
+  TRY(read_stops(body, "stop", limits, request));
   request.format = TRY(response_format(body, limits));
   request.reasoning = ReasoningOutput::kInContent;
   return Ok{};

@@ -19,10 +19,11 @@ namespace millrace {
 struct ApiLimits {
   std::size_t json_depth_max = 48;  // Schemas of tools nest; OpenAI's own limit for them is 10.
   std::size_t choices_max = kChoicesMax;
-  std::size_t prompts_max = 2048;    // OpenAI's limit for arrays of embeddings' inputs.
-  std::size_t answers_max = 1024;    // prompts times n
-  std::size_t messages_max = 16384;  // A conversation of a million tokens has fewer.
-  std::size_t tools_max = 512;       // OpenAI allows 128; agents have been seen with more.
+  std::size_t prompts_max = 2048;     // OpenAI's limit for arrays of embeddings' inputs.
+  std::size_t answers_max = 1024;     // prompts times n
+  std::size_t messages_max = 16384;   // A conversation of a million tokens has fewer.
+  std::size_t tools_max = 512;        // OpenAI allows 128; agents have been seen with more.
+  std::size_t stop_strings_max = 64;  // no more than StopMatcher takes
   std::size_t schema_bytes_max = std::size_t{1} << 20;  // of one schema, pattern or grammar
   std::size_t max_tokens_max = std::size_t{1} << 30;    // above every context
   std::chrono::seconds timeout_max = std::chrono::hours(24);

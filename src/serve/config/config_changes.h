@@ -12,6 +12,8 @@ namespace millrace {
 struct ConfigChange {
   std::string path;
   Reload reload = Reload::kRestart;
+  std::string before;  // as the file has it; "nothing" where it was not set, secrets hidden
+  std::string after;
 };
 
 // By path. Of a list that grew or shrank, its path alone; it is live when all of its items'

@@ -259,4 +259,16 @@ Status check_paths(const ServerConfig& config) {
   return check_section_paths(config_schema(), &copy, "");
 }
 
+Status check_model(const ModelConfig& model) {
+  std::set<std::string> names;
+  TRY(check_model_name("model", model.name, names));
+  return check_place("model.path", PathKind::kModel, model.path);
+}
+
+Status check_adapter(const AdapterConfig& adapter) {
+  std::set<std::string> names;
+  TRY(check_model_name("adapter", adapter.name, names));
+  return check_place("adapter.path", PathKind::kFolder, adapter.path);
+}
+
 }  // namespace millrace

@@ -17,4 +17,8 @@ Status complete_config(ServerConfig& config);
 // Models that would be downloaded (hf://) are not looked for.
 Status check_paths(const ServerConfig& config);
 
+// Of one that comes while the server runs: names and paths, not whether there is room.
+Status check_model(const ModelConfig& model);
+Status check_adapter(const AdapterConfig& adapter);
+
 }  // namespace millrace

@@ -55,6 +55,8 @@ struct SamplingDefaults {
   std::optional<double> presence_penalty = std::nullopt;
   std::optional<double> frequency_penalty = std::nullopt;
   std::optional<std::uint64_t> max_tokens = std::nullopt;
+
+  bool operator==(const SamplingDefaults&) const = default;
 };
 
 struct AdapterConfig {
@@ -207,6 +209,8 @@ struct HookConfig {
   std::string pattern;              // of kRedact
   std::string replacement;          // of kRedact
   std::vector<std::string> models;  // empty: all
+
+  bool operator==(const HookConfig&) const = default;
 };
 
 enum class Profile : std::uint8_t { kNone, kRealtime, kBatch };

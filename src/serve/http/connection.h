@@ -36,7 +36,7 @@ class Connection;
 
 // What the connections of one io thread have in common; that thread's alone but for the atomics.
 struct ConnectionHost {
-  const HttpServerOptions& options;
+  HttpServerOptions options;
   HttpHandler& handler;
   const Clock& clock;
   HttpStatistics& statistics;

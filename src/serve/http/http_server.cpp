@@ -62,6 +62,13 @@ class IoThread {
       begin(std::move(socket), std::move(tls));
     });
   }
+  // Any thread.
+  void set_limits(const HttpLimits& limits, const CorsOptions& cors) {
+    asio::post(context_, [this, limits, cors] {
+      host_.options.limits = limits;
+      host_.options.cors = cors;
+    });
+  }
   // Ends the thread: without connections, timer and guard its context runs dry.
   void stop() {
     asio::post(context_, [this] {
@@ -130,7 +137,7 @@ class IoThread {
 class AsioHttpServer final : public HttpServer {
  public:
   AsioHttpServer(const HttpServerOptions& options, HttpHandler& handler, const Clock& clock)
-      : options_(options) {
+      : options_(options), connections_max_(options.limits.connections_max) {
     for (std::size_t i = 0; i < options.num_io_threads; ++i) {
       threads_.push_back(std::make_unique<IoThread>(
           ConnectionHost{options_, handler, clock, statistics_, is_draining_, {}}));
@@ -144,7 +151,8 @@ class AsioHttpServer final : public HttpServer {
   void start() override;
   void begin_drain() override { is_draining_.store(true); }
   void stop() override;
-  Status reload_tls() override;
+  Status reload_tls(const TlsFiles& files) override;
+  void set_limits(const HttpLimits& limits, const CorsOptions& cors) override;
   std::uint16_t port() const override { return port_; }
   std::string url() const override { return url_; }
   HttpCounters counters() const override;
@@ -159,6 +167,7 @@ class AsioHttpServer final : public HttpServer {
   }
 
   const HttpServerOptions options_;
+  std::atomic<std::size_t> connections_max_;
   HttpStatistics statistics_;
   std::atomic<bool> is_draining_{false};
   std::vector<std::unique_ptr<IoThread>> threads_;
@@ -222,7 +231,7 @@ void AsioHttpServer::accept() {
 void AsioHttpServer::on_accepted(IoThread& thread, TcpSocket socket) {
   const std::size_t num_before =
       statistics_.num_connections.fetch_add(1, std::memory_order_relaxed);
-  if (num_before >= options_.limits.connections_max) {
+  if (num_before >= connections_max_.load(std::memory_order_relaxed)) {
     statistics_.num_connections.fetch_sub(1, std::memory_order_relaxed);
     statistics_.num_refused.fetch_add(1, std::memory_order_relaxed);
     return refuse(std::move(socket));
@@ -254,9 +263,14 @@ void AsioHttpServer::stop() {
   for (const auto& thread : threads_) thread->stop();
 }
 
-Status AsioHttpServer::reload_tls() {
+void AsioHttpServer::set_limits(const HttpLimits& limits, const CorsOptions& cors) {
+  connections_max_.store(limits.connections_max, std::memory_order_relaxed);
+  for (const auto& thread : threads_) thread->set_limits(limits, cors);
+}
+
+Status AsioHttpServer::reload_tls(const TlsFiles& files) {
   if (tls() == nullptr) return Ok{};
-  std::shared_ptr<asio::ssl::context> fresh = TRY(make_tls_context(options_.tls));
+  std::shared_ptr<asio::ssl::context> fresh = TRY(make_tls_context(files));
   const std::lock_guard lock(tls_mutex_);
   tls_ = std::move(fresh);
   return Ok{};

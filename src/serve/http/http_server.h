@@ -74,8 +74,11 @@ class HttpServer {
   virtual void begin_drain() = 0;
   // Closes everything and ends the io threads.
   virtual void stop() = 0;
-  // Reads certificate and key again, for new connections.
-  virtual Status reload_tls() = 0;
+  // Reads certificate and key again, from where they are now, for new connections. A server without
+  // TLS stays without.
+  virtual Status reload_tls(const TlsFiles& files) = 0;
+  // From here on: sizes and CORS for the requests that come, times for the waits that begin.
+  virtual void set_limits(const HttpLimits& limits, const CorsOptions& cors) = 0;
 
   virtual std::uint16_t port() const = 0;
   virtual std::string url() const = 0;  // "http://127.0.0.1:8080"

@@ -48,10 +48,9 @@ constexpr std::array kFields = {
              [](Record r, WallTime) -> OrderedJson { return r.num_cached_tokens; }},
     FieldRow{"output_tokens",
              [](Record r, WallTime) -> OrderedJson { return r.num_completion_tokens; }},
-    FieldRow{"queue_seconds",
-             [](Record r, WallTime) {
-               return r.queued ? rounded_seconds(*r.queued) : OrderedJson();
-             }},
+    FieldRow{
+        "queue_seconds",
+        [](Record r, WallTime) { return r.queued ? rounded_seconds(*r.queued) : OrderedJson(); }},
     FieldRow{"first_token_seconds",
              [](Record r, WallTime) {
                return r.first_token ? rounded_seconds(*r.first_token) : OrderedJson();

@@ -6,6 +6,7 @@
 
 #include "observe/metric_registry.h"
 #include "serve/api/api_error.h"
+#include "serve/operate/admin_body.h"
 #include "serve/operate/api_key_gate.h"
 
 namespace millrace {
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::size_t kActionsMax = 64;  // that wait; more are told 503
 constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warning", "error"};
-constexpr std::array<std::string_view, 3> kStates = {"loading", "serving", "retiring"};
 
 std::string text_of(const OrderedJson& json) {
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
@@ -27,24 +27,6 @@ HttpReply error_reply(const ApiError& error) {
   return reply;
 }
 
-// A text of the body by its key; empty when it is absent.
-Result<std::string> text_at(const Json& body, const char* key) {
-  const auto found = body.find(key);
-  if (found == body.end()) return std::string();
-  if (!found->is_string()) {
-    return Error{ErrorCode::kInvalidArgument, std::string(key) + " is no text"};
-  }
-  return found->get<std::string>();
-}
-
-Result<std::string> required_text(const Json& body, const char* key) {
-  std::string text = TRY(text_at(body, key));
-  if (text.empty()) return Error{ErrorCode::kInvalidArgument, std::string(key) + " is missing"};
-  return text;
-}
-
-const OrderedJson kDone = {{"status", "ok"}};
-
 }  // namespace
 
 std::span<const AdminServer::Route> AdminServer::routes() {
@@ -52,6 +34,11 @@ std::span<const AdminServer::Route> AdminServer::routes() {
       Route{"GET", "/admin/models", &AdminServer::list_models},
       Route{"POST", "/admin/models/load", &AdminServer::load_model},
       Route{"POST", "/admin/models/unload", &AdminServer::unload_model},
+      Route{"GET", "/admin/adapters", &AdminServer::list_adapters},
+      Route{"POST", "/admin/adapters/load", &AdminServer::load_adapter},
+      Route{"POST", "/admin/adapters/unload", &AdminServer::unload_adapter},
+      Route{"GET", "/admin/classes", &AdminServer::list_classes},
+      Route{"POST", "/admin/classes", &AdminServer::change_class},
       Route{"POST", "/admin/reload", &AdminServer::reload},
       Route{"POST", "/admin/drain", &AdminServer::drain},
       Route{"GET", "/admin/log-level", &AdminServer::show_log_level},
@@ -103,7 +90,7 @@ Status AdminServer::check_key(const HttpRequest& request) const {
 }
 
 void AdminServer::handle(HttpRequest request, HttpExchangeRef exchange) {
-  if (request.path == "/health/live") return exchange->reply({.body = text_of(kDone)});
+  if (request.path == "/health/live") return exchange->reply({.body = text_of(admin_done())});
   const Status status = check_key(request);
   if (!status.ok()) return exchange->reply(error_reply(api_error(status.error())));
   HostPool::Task task = [this, exchange, moved = std::move(request)] {
@@ -145,30 +132,6 @@ HttpReply AdminServer::refuse(int status, std::string_view message) {
   return error_reply(api_error(status, std::string(message)));
 }
 
-Result<OrderedJson> AdminServer::list_models(const Json&) {
-  OrderedJson models = OrderedJson::array();
-  for (const ModelStatus& model : actions_.models()) {
-    models.push_back({{"name", model.name},
-                      {"state", kStates.at(static_cast<std::size_t>(model.state))},
-                      {"bytes", model.num_bytes},
-                      {"running", model.num_live}});
-  }
-  return OrderedJson{{"models", std::move(models)}};
-}
-
-Result<OrderedJson> AdminServer::load_model(const Json& body) {
-  const std::string name = TRY(required_text(body, "name"));
-  const std::string path = TRY(text_at(body, "path"));
-  TRY(actions_.load_model(name, path));
-  return kDone;
-}
-
-Result<OrderedJson> AdminServer::unload_model(const Json& body) {
-  const std::string name = TRY(required_text(body, "name"));
-  TRY(actions_.retire_model(name));
-  return kDone;
-}
-
 Result<OrderedJson> AdminServer::reload(const Json&) {
   const std::vector<std::string> left = TRY(actions_.reload());
   return OrderedJson{{"status", "ok"}, {"needs_restart", left}};
@@ -188,7 +151,7 @@ Result<OrderedJson> AdminServer::set_log_level(const Json& body) {
   for (std::size_t i = 0; i < kLevels.size(); ++i) {
     if (kLevels[i] != name) continue;
     actions_.set_log_level(static_cast<LogLevel>(i));
-    return kDone;
+    return admin_done();
   }
   return Error{ErrorCode::kInvalidArgument,
                "level is " + name + ", expected debug, info, warning or error"};

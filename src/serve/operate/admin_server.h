@@ -7,12 +7,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/host_pool.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "engine/adapter_store.h"
 #include "engine/model_registry.h"
 #include "serve/config/server_config.h"
 #include "serve/http/http_server.h"
@@ -22,6 +24,14 @@
 
 namespace millrace {
 
+struct AdapterOfModel {
+  std::string model;
+  AdapterStatus adapter;
+};
+
+// Keys and values, in the order in which they came.
+using ClassChanges = std::vector<std::pair<std::string, std::string>>;
+
 // What an operator may do; each call may take as long as it needs. Any thread, one call at a time.
 class AdminActions {
  public:
@@ -30,6 +40,14 @@ class AdminActions {
   // The configuration's model of that name, or with a path one that it does not name.
   virtual Status load_model(const std::string& name, const std::string& path) = 0;
   virtual Status retire_model(const std::string& name) = 0;
+  virtual std::vector<AdapterOfModel> adapters() = 0;
+  // Of this model; without one, of the first. The path is a PEFT folder.
+  virtual Status load_adapter(const std::string& model, const std::string& name,
+                              const std::string& path) = 0;
+  virtual Status unload_adapter(const std::string& name) = 0;
+  virtual std::vector<ServiceClass> classes() = 0;
+  // Settings of a class as the configuration writes them; all or none.
+  virtual Status change_class(const std::string& name, const ClassChanges& changes) = 0;
   // The paths that a restart would take, and this did not.
   virtual Result<std::vector<std::string>> reload() = 0;
   virtual void drain() = 0;
@@ -47,7 +65,9 @@ struct AdminServerOptions {
 //   GET  /health/live            GET  /admin/models            POST /admin/reload
 //   GET  /metrics                POST /admin/models/load       POST /admin/drain
 //   GET  /admin/log-level        POST /admin/models/unload     GET  /admin/requests
-//   POST /admin/log-level                                      POST /admin/requests/cancel
+//   POST /admin/log-level        GET  /admin/adapters          POST /admin/requests/cancel
+//   GET  /admin/classes          POST /admin/adapters/load
+//   POST /admin/classes          POST /admin/adapters/unload
 //
 // Actions, requests, page and clock outlive it.
 class AdminServer final : public HttpHandler {
@@ -82,6 +102,11 @@ class AdminServer final : public HttpHandler {
   Result<OrderedJson> list_models(const Json& body);
   Result<OrderedJson> load_model(const Json& body);
   Result<OrderedJson> unload_model(const Json& body);
+  Result<OrderedJson> list_adapters(const Json& body);
+  Result<OrderedJson> load_adapter(const Json& body);
+  Result<OrderedJson> unload_adapter(const Json& body);
+  Result<OrderedJson> list_classes(const Json& body);
+  Result<OrderedJson> change_class(const Json& body);
   Result<OrderedJson> reload(const Json& body);
   Result<OrderedJson> drain(const Json& body);
   Result<OrderedJson> show_log_level(const Json& body);

@@ -101,31 +101,27 @@ constexpr std::array kClassRows = {
              "Work done: 1 for each token of a prompt that was computed, 2 for each generated one.",
              MetricKind::kCounter,
              [](const ClassStats& s, const ClassDoor&) { return number(s.work_done); }},
-    ClassRow{"millrace_computed_prompt_tokens_total",
-             "Tokens of prompts that were computed, again after a preemption too.",
-             MetricKind::kCounter,
-             [](const ClassStats& s, const ClassDoor&) {
-               return number(s.counts.num_prompt_tokens);
-             }},
-    ClassRow{"millrace_generated_tokens_total",
-             "Tokens that were generated, also for clients that went.", MetricKind::kCounter,
-             [](const ClassStats& s, const ClassDoor&) {
-               return number(s.counts.num_output_tokens);
-             }},
-    ClassRow{"millrace_prefix_cache_asked_tokens_total",
-             "Tokens that were looked for in the prefix cache.", MetricKind::kCounter,
-             [](const ClassStats& s, const ClassDoor&) {
-               return number(s.counts.num_asked_tokens);
-             }},
-    ClassRow{"millrace_prefix_cache_hit_tokens_total", "Tokens that were found there.",
-             MetricKind::kCounter,
-             [](const ClassStats& s, const ClassDoor&) {
-               return number(s.counts.num_cached_tokens);
-             }},
-    ClassRow{"millrace_preemptions_total",
-             "Sequences that gave up their blocks to others, to be computed again.",
-             MetricKind::kCounter,
-             [](const ClassStats& s, const ClassDoor&) { return number(s.counts.num_preemptions); }},
+    ClassRow{
+        "millrace_computed_prompt_tokens_total",
+        "Tokens of prompts that were computed, again after a preemption too.", MetricKind::kCounter,
+        [](const ClassStats& s, const ClassDoor&) { return number(s.counts.num_prompt_tokens); }},
+    ClassRow{
+        "millrace_generated_tokens_total",
+        "Tokens that were generated, also for clients that went.", MetricKind::kCounter,
+        [](const ClassStats& s, const ClassDoor&) { return number(s.counts.num_output_tokens); }},
+    ClassRow{
+        "millrace_prefix_cache_asked_tokens_total",
+        "Tokens that were looked for in the prefix cache.", MetricKind::kCounter,
+        [](const ClassStats& s, const ClassDoor&) { return number(s.counts.num_asked_tokens); }},
+    ClassRow{
+        "millrace_prefix_cache_hit_tokens_total", "Tokens that were found there.",
+        MetricKind::kCounter,
+        [](const ClassStats& s, const ClassDoor&) { return number(s.counts.num_cached_tokens); }},
+    ClassRow{
+        "millrace_preemptions_total",
+        "Sequences that gave up their blocks to others, to be computed again.",
+        MetricKind::kCounter,
+        [](const ClassStats& s, const ClassDoor&) { return number(s.counts.num_preemptions); }},
     ClassRow{"millrace_reclaims_total",
              "Times that others were preempted to give the class its part back.",
              MetricKind::kCounter,
@@ -194,8 +190,8 @@ class Collector {
   void add_histograms() {
     MetricSnapshot seconds = histogram<kStepSecondsBounds>(
         "millrace_engine_step_seconds", "Time of a step on the device.", {"model"});
-    MetricSnapshot tokens = histogram<kStepTokensBounds>("millrace_engine_step_tokens",
-                                                         "Tokens of a step.", {"model"});
+    MetricSnapshot tokens =
+        histogram<kStepTokensBounds>("millrace_engine_step_tokens", "Tokens of a step.", {"model"});
     each_model([&](const ModelStatus& model) {
       seconds.samples.push_back(sample_of({model.name}, model.stats.step_seconds));
       tokens.samples.push_back(sample_of({model.name}, model.stats.step_tokens));
@@ -204,8 +200,7 @@ class Collector {
         "millrace_request_queue_seconds", "Time from a request's submission to its first step.",
         {"model", "class"});
     MetricSnapshot gaps = histogram<kStepSecondsBounds>(
-        "millrace_token_gap_seconds", "Time between two tokens of a sequence.",
-        {"model", "class"});
+        "millrace_token_gap_seconds", "Time between two tokens of a sequence.", {"model", "class"});
     each_class([&](const ModelStatus& model, std::size_t i, const std::string& name) {
       queues.samples.push_back(sample_of({model.name, name}, model.stats.times[i].queue_seconds));
       gaps.samples.push_back(sample_of({model.name, name}, model.stats.times[i].token_gap_seconds));
@@ -222,8 +217,8 @@ class Collector {
                            .label_names = {"model", "class", "reason"}};
     each_class([&](const ModelStatus& model, std::size_t i, const std::string& name) {
       for (std::size_t why = 0; why < kRefusals; ++why) {
-        refused.samples.push_back({{model.name, name, kRefusalNames[why]},
-                                   number(model.stats.doors[i].refusals[why])});
+        refused.samples.push_back(
+            {{model.name, name, kRefusalNames[why]}, number(model.stats.doors[i].refusals[why])});
       }
     });
     snapshots_.push_back(std::move(refused));

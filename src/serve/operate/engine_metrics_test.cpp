@@ -83,9 +83,9 @@ TEST(EngineMetricsTest, EveryNumberIsUnderItsName) {
   EXPECT_EQ(value("request_queue_seconds_sum", first), 0.5);
   EXPECT_EQ(value("token_gap_seconds_count", second), 1);
   EXPECT_EQ(value("share_moves_total", ",reason=\"late\""), 3);
-  EXPECT_EQ(value("share_last_move_ratio",
-                  ",from=\"background\",to=\"interactive\",reason=\"late\""),
-            0.05);
+  EXPECT_EQ(
+      value("share_last_move_ratio", ",from=\"background\",to=\"interactive\",reason=\"late\""),
+      0.05);
 }
 
 TEST(EngineMetricsTest, WithoutModelsAndWhileOneLoadsThePageIsValid) {

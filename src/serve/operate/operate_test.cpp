@@ -300,7 +300,8 @@ TEST(ServerMetricsTest, ThePageParsesAndCountsWhatCame) {
   EXPECT_EQ(value("millrace_request_first_token_seconds_sum" + labels), 0.25);
   EXPECT_EQ(value("millrace_request_token_seconds_sum" + labels), 0.05) << "1 s for 20 tokens";
   EXPECT_EQ(value("millrace_answers_total{model=\"m\",class=\"interactive\",variant=\"base\","
-                  "finish=\"stop\"}"), 1);
+                  "finish=\"stop\"}"),
+            1);
   EXPECT_GT(value("process_resident_memory_bytes"), 0);
   EXPECT_EQ(value("millrace_build_info{version=\"1.2\"}"), 1);
 }

@@ -50,18 +50,22 @@ ServerMetrics::ServerMetrics(std::string version)
                                         "Requests that were answered or given up, by status; 499 "
                                         "where the client went first.",
                                         {"endpoint", "code"}})),
-      running_(registry_.add_gauges({"millrace_http_requests_running", "Requests on their way, scrapes of this page not counted."})
+      running_(registry_
+                   .add_gauges({"millrace_http_requests_running",
+                                "Requests on their way, scrapes of this page not counted."})
                    .with({})),
-      answers_(registry_.add_counters(
-          {"millrace_answers_total", "Answers by how they ended.", {"model", "class", "variant", "finish"}})),
+      answers_(registry_.add_counters({"millrace_answers_total",
+                                       "Answers by how they ended.",
+                                       {"model", "class", "variant", "finish"}})),
       prompt_tokens_(registry_.add_counters({"millrace_prompt_tokens_total",
                                              "Tokens of prompts, cached ones too.",
                                              {"model", "class", "variant"}})),
       cached_tokens_(registry_.add_counters({"millrace_cached_prompt_tokens_total",
                                              "Tokens of prompts that were found in the cache.",
                                              {"model", "class", "variant"}})),
-      output_tokens_(registry_.add_counters(
-          {"millrace_output_tokens_total", "Tokens that were generated.", {"model", "class", "variant"}})),
+      output_tokens_(registry_.add_counters({"millrace_output_tokens_total",
+                                             "Tokens that were generated.",
+                                             {"model", "class", "variant"}})),
       key_tokens_(registry_.add_counters(
           {"millrace_key_tokens_total", "Tokens by API key, of prompts and answers.", {"key"}})),
       request_seconds_(registry_.add_histograms({"millrace_request_seconds",
@@ -119,11 +123,18 @@ void ServerMetrics::count_answer(const RequestRecord& record) {
 }
 
 void ServerMetrics::watch_http(const HttpServer& http, const std::string& listener) {
+  const std::lock_guard lock(mutex_);
   https_.push_back({&http, listener});
 }
 
 void ServerMetrics::watch_log(const LineWriter& writer, const std::string& log) {
+  const std::lock_guard lock(mutex_);
   logs_.push_back({&writer, log});
+}
+
+void ServerMetrics::watch_engines(const ModelRegistry& registry) {
+  const std::lock_guard lock(mutex_);
+  registry_of_models_ = &registry;
 }
 
 void ServerMetrics::collect_http(std::vector<MetricSnapshot>& snapshots) const {
@@ -145,6 +156,7 @@ void ServerMetrics::collect_http(std::vector<MetricSnapshot>& snapshots) const {
                                     MetricKind::kCounter, "listener");
   MetricSnapshot sent = snapshot_of("millrace_http_sent_bytes_total", "Bytes sent.",
                                     MetricKind::kCounter, "listener");
+  const std::lock_guard lock(mutex_);
   for (const WatchedHttp& watched : https_) {
     const HttpCounters counters = watched.http->counters();
     const auto add = [&](MetricSnapshot& snapshot, auto value) {
@@ -165,6 +177,7 @@ void ServerMetrics::collect_http(std::vector<MetricSnapshot>& snapshots) const {
 }
 
 void ServerMetrics::collect_engines(std::vector<MetricSnapshot>& snapshots) const {
+  const std::lock_guard lock(mutex_);
   if (registry_of_models_ == nullptr) return;
   add_engine_metrics(registry_of_models_->models(), registry_of_models_->classes(), snapshots);
 }
@@ -185,6 +198,7 @@ void ServerMetrics::collect_logs(std::vector<MetricSnapshot>& snapshots) const {
   MetricSnapshot failed =
       snapshot_of("millrace_log_lines_failed_total", "Log lines that the disk did not take.",
                   MetricKind::kCounter, "log");
+  const std::lock_guard lock(mutex_);
   for (const WatchedLog& log : logs_) {
     written.samples.push_back({{log.name}, static_cast<double>(log.writer->num_written())});
     dropped.samples.push_back({{log.name}, static_cast<double>(log.writer->num_dropped())});

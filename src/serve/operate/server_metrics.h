@@ -1,6 +1,7 @@
 // The server's metrics: what requests came to, and what engine, sockets and logs say when asked.
 #pragma once
 
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,10 +24,9 @@ class ServerMetrics final : public RequestObserver, public MetricsPage {
   void request_began(const RequestRecord& record, const HttpExchangeRef& exchange) override;
   void request_ended(const RequestRecord& record) override;
 
-  // Before the first text().
   void watch_http(const HttpServer& http, const std::string& listener);
   void watch_log(const LineWriter& writer, const std::string& log);
-  void watch_engines(const ModelRegistry& registry) { registry_of_models_ = &registry; }
+  void watch_engines(const ModelRegistry& registry);
 
   // /metrics in Prometheus's text.
   std::string text() override;
@@ -50,6 +50,7 @@ class ServerMetrics final : public RequestObserver, public MetricsPage {
 
   const std::string version_;
   MetricRegistry registry_;
+  mutable std::mutex mutex_;  // Guards what is watched.
   std::vector<WatchedLog> logs_;
   std::vector<WatchedHttp> https_;
   const ModelRegistry* registry_of_models_ = nullptr;

@@ -54,10 +54,10 @@ void Server::generate(Call& call, ApiDialect dialect) {
 }
 
 Status Server::begin_generation(Call& call, ApiDialect dialect) {
-  const OrderedJson body = TRY(parse_body(call.request.body, options_.api));
+  const OrderedJson body = TRY(parse_body(call.request.body, call.limits->api));
   const std::shared_ptr<const ModelService> model = TRY(model_for(requested_model(body), call));
   GenerationRequest request = TRY(parse_generation(
-      dialect, body, {.limits = options_.api, .sampling = model->facts().sampling}));
+      dialect, body, {.limits = call.limits->api, .sampling = model->facts().sampling}));
   const std::vector<PreparedPrompt> prompts = TRY(model->prompts(request));
   if (const std::optional<ApiError> error = context_refusal(request, prompts, *model)) {
     call.reply->error(*error);
@@ -108,7 +108,7 @@ Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& re
 
 TimePoint Server::deadline_of(const std::optional<Duration>& timeout,
                               const ServiceReply& reply) const {
-  const Duration time_max = options_.sessions.request_time_max;
+  const Duration time_max = limits()->sessions.request_time_max;
   return reply.arrival() + std::min(timeout.value_or(time_max), time_max);
 }
 
@@ -118,8 +118,8 @@ void Server::embeddings(Call& call) {
 }
 
 Status Server::begin_embeddings(Call& call) {
-  const OrderedJson body = TRY(parse_body(call.request.body, options_.api));
-  EmbeddingRequest request = TRY(parse_embedding(body, options_.api));
+  const OrderedJson body = TRY(parse_body(call.request.body, call.limits->api));
+  EmbeddingRequest request = TRY(parse_embedding(body, call.limits->api));
   const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
   Request common;
   common.service_class = TRY(class_of(request.class_name, call.reply->record()));

@@ -52,7 +52,7 @@ void GenerationSession::start(std::vector<Request> requests,
     return reply_->error(submission_error(status.error(), context_, model_->name(), service_class));
   }
   HttpExchange& exchange = reply_->exchange();
-  exchange.on_drained(context_.limits.stream_buffer_bytes_max / 2, [weak = weak_from_this()] {
+  exchange.on_drained(context_.stream_buffer_bytes_max / 2, [weak = weak_from_this()] {
     const auto session = weak.lock();
     if (session != nullptr) session->context_.hub.notify(session->watch_);
   });
@@ -109,8 +109,8 @@ bool GenerationSession::pump() {
     give_up();
     return true;
   }
-  const bool is_full = request_.is_stream && reply_->exchange().num_unsent_bytes() >
-                                                 context_.limits.stream_buffer_bytes_max;
+  const bool is_full = request_.is_stream &&
+                       reply_->exchange().num_unsent_bytes() > context_.stream_buffer_bytes_max;
   if (is_full) return false;  // on_drained brings us back.
   for (Choice& choice : choices_) {
     pump_choice(choice);

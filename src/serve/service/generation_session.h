@@ -2,6 +2,7 @@
 // come.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -30,7 +31,7 @@ struct SessionLimits {
 struct SessionContext {
   ModelRegistry& registry;
   AnswerHub& hub;
-  SessionLimits limits;
+  std::atomic<std::size_t> stream_buffer_bytes_max;  // as in SessionLimits
 };
 
 // What makes an end no answer; nothing when it is one.

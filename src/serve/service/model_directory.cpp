@@ -19,6 +19,8 @@ Status ModelDirectory::load(const std::string& name) {
     return service.error();
   }
   const std::lock_guard lock(mutex_);
+  // The registry may have made one of this name go since.
+  std::erase_if(models_, [&](const auto& model) { return model->name() == name; });
   models_.push_back(std::move(service).value());
   return Ok{};
 }
@@ -29,6 +31,26 @@ Status ModelDirectory::retire(const std::string& name) {
     std::erase_if(models_, [&](const auto& model) { return model->name() == name; });
   }
   return registry_.retire(name);
+}
+
+Status ModelDirectory::refresh() {
+  std::vector<std::pair<std::shared_ptr<const ModelService>, std::shared_ptr<const ModelService>>>
+      changes;  // shared with the directory
+  for (const std::shared_ptr<const ModelService>& old : models()) {
+    std::optional<ModelFacts> facts = TRY(catalog_.facts_again(old->name(), old->facts()));
+    if (!facts) continue;
+    auto fresh = TRY(ModelService::create(old->name(), std::move(*facts), old->loaded_at()));
+    changes.emplace_back(old, std::move(fresh));
+  }
+  const std::lock_guard lock(mutex_);
+  for (auto& [old, fresh] : changes) std::replace(models_.begin(), models_.end(), old, fresh);
+  return Ok{};
+}
+
+void ModelDirectory::sweep() const {
+  for (const std::shared_ptr<const ModelService>& model : models()) {
+    if (model->facts().adapters != nullptr) model->facts().adapters->sweep();
+  }
 }
 
 Status ModelDirectory::load_adapter(const std::string& model, const std::string& name,

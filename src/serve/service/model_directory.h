@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,11 @@ class ModelCatalog {
  public:
   virtual ~ModelCatalog() = default;
   virtual Result<ModelFacts> facts(const std::string& name) = 0;
+  // The same of a model that serves, whose facts these are, when what the operator says of it may
+  // have changed; nothing when it has not.
+  virtual Result<std::optional<ModelFacts>> facts_again(const std::string&, ModelFacts) {
+    return std::optional<ModelFacts>();
+  }
 };
 
 // Any thread. Registry and catalog outlive it.
@@ -29,11 +35,17 @@ class ModelDirectory {
   Status load(const std::string& name);
   Status retire(const std::string& name);
 
+  // Asks the catalog again about all models that serve; all or none. Requests on their way go on as
+  // they began.
+  Status refresh();
+
   // Adds an adapter to a model, under a name of its own, while others serve; as AdapterStore::load
   // and unload. kNotFound when there is no such model or adapter, kUnsupported when the model takes
   // none.
   Status load_adapter(const std::string& model, const std::string& name, const std::string& path);
   Status unload_adapter(const std::string& name);
+  // Gives back the memory of adapters that nobody uses any more.
+  void sweep() const;
 
   // The model of that name, or that has an adapter of that name; the first one for an empty name;
   // kNotFound.

@@ -46,7 +46,10 @@ Server::Server(const ServerOptions& options, ModelDirectory& directory, AnswerHu
       directory_(directory),
       hooks_(hooks),
       clock_(clock),
-      sessions_{.registry = directory.registry(), .hub = hub, .limits = options.sessions},
+      sessions_{.registry = directory.registry(),
+                .hub = hub,
+                .stream_buffer_bytes_max = options.limits.sessions.stream_buffer_bytes_max},
+      limits_(std::make_shared<const ServerLimits>(options.limits)),
       pool_(std::make_unique<HostPool>(HostPoolOptions{.num_threads = options.num_host_threads,
                                                        .num_tasks_max = options.host_tasks_max})) {}
 
@@ -60,6 +63,18 @@ Result<std::unique_ptr<Server>> Server::create(const ServerOptions& options,
 
 Server::~Server() {
   stop();
+}
+
+void Server::set_limits(const ServerLimits& limits) {
+  sessions_.stream_buffer_bytes_max = limits.sessions.stream_buffer_bytes_max;
+  auto fresh = std::make_shared<const ServerLimits>(limits);
+  const std::lock_guard lock(limits_mutex_);
+  limits_ = std::move(fresh);
+}
+
+Server::LimitsRef Server::limits() const {
+  const std::lock_guard lock(limits_mutex_);
+  return limits_;
 }
 
 void Server::begin_drain() {
@@ -82,7 +97,7 @@ void Server::handle(HttpRequest request, HttpExchangeRef exchange) {
   record.peer = request.peer;
   record.method = request.method;
   record.path = request.path;
-  Call call{std::move(request), nullptr};
+  Call call{std::move(request), nullptr, limits()};
   call.reply = std::make_shared<ServiceReply>(std::move(exchange), std::move(record),
                                               form_of(call.request.path), hooks_.observers, clock_);
   std::string allowed;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,13 +25,18 @@
 
 namespace millrace {
 
+// What may change while the server runs.
+struct ServerLimits {
+  ApiLimits api;
+  SessionLimits sessions;
+};
+
 struct ServerOptions {
   HttpServerOptions http;
   std::size_t num_host_threads = 1;
   std::size_t host_tasks_max = 4096;  // requests that wait for a host thread; more are told 503
   std::uint64_t request_seed = 0;     // names of requests and answers; different at each start
-  ApiLimits api;
-  SessionLimits sessions;
+  ServerLimits limits;
   std::vector<ServiceClass> classes = default_service_classes();
   std::string version;  // for /version
 };
@@ -74,6 +80,8 @@ class Server final : public HttpHandler {
   void start() { http_->start(); }
   // Requests are taken from here on.
   void set_ready() { state_.store(ServerState::kReady); }
+  // For the requests that come; a stream that runs takes its buffer's size, too.
+  void set_limits(const ServerLimits& limits);
   // /health/ready says 503 and new requests are refused; those that were accepted go on.
   void begin_drain();
   // Whether nothing that was accepted is on its way any more.
@@ -88,9 +96,11 @@ class Server final : public HttpHandler {
   HttpReply refuse(int status, std::string_view message) override;
 
  private:
+  using LimitsRef = std::shared_ptr<const ServerLimits>;  // shared by the requests of its time
   struct Call {
     HttpRequest request;
     ServiceReplyRef reply;
+    LimitsRef limits;
   };
   using Action = void (Server::*)(Call&);
   enum class Place : std::uint8_t { kIoThread, kHostPool };
@@ -134,6 +144,7 @@ class Server final : public HttpHandler {
   Result<ClassId> class_of(const std::optional<std::string>& asked,
                            const RequestRecord& record) const;
   TimePoint deadline_of(const std::optional<Duration>& timeout, const ServiceReply& reply) const;
+  LimitsRef limits() const;
   // Shared with the directory, see there.
   Result<std::shared_ptr<const ModelService>> model_for(const std::string& name, Call& call) const;
 
@@ -142,6 +153,8 @@ class Server final : public HttpHandler {
   const ServerHooks hooks_;
   const Clock& clock_;
   SessionContext sessions_;
+  mutable std::mutex limits_mutex_;  // Guards limits_.
+  LimitsRef limits_;
   std::atomic<ServerState> state_{ServerState::kLoading};
   std::atomic<std::uint64_t> num_requests_{0};
   std::unique_ptr<HostPool> pool_;

@@ -107,8 +107,8 @@ void answer(const ServiceReplyRef& reply, Result<std::string> body) {
 
 void Server::tokenize(Call& call) {
   const auto body = [&]() -> Result<std::string> {
-    const OrderedJson json = TRY(parse_body(call.request.body, options_.api));
-    const TokenizeRequest request = TRY(parse_tokenize(json, options_.api));
+    const OrderedJson json = TRY(parse_body(call.request.body, call.limits->api));
+    const TokenizeRequest request = TRY(parse_tokenize(json, call.limits->api));
     const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
     return tokens_text(request, *model);
   };
@@ -117,8 +117,8 @@ void Server::tokenize(Call& call) {
 
 void Server::detokenize(Call& call) {
   const auto body = [&]() -> Result<std::string> {
-    const OrderedJson json = TRY(parse_body(call.request.body, options_.api));
-    const DetokenizeRequest request = TRY(parse_detokenize(json, options_.api));
+    const OrderedJson json = TRY(parse_body(call.request.body, call.limits->api));
+    const DetokenizeRequest request = TRY(parse_detokenize(json, call.limits->api));
     const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
     const std::string text =
         TRY(model->tokenizer().decode(request.tokens, {.skip_special = SkipSpecial::kNo}));
@@ -129,9 +129,9 @@ void Server::detokenize(Call& call) {
 
 void Server::apply_template(Call& call) {
   const auto body = [&]() -> Result<std::string> {
-    const OrderedJson json = TRY(parse_body(call.request.body, options_.api));
-    const GenerationRequest request =
-        TRY(parse_generation(ApiDialect::kChat, json, {.limits = options_.api, .sampling = {}}));
+    const OrderedJson json = TRY(parse_body(call.request.body, call.limits->api));
+    const GenerationRequest request = TRY(
+        parse_generation(ApiDialect::kChat, json, {.limits = call.limits->api, .sampling = {}}));
     const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
     return apply_template_body(TRY(model->render(std::get<ChatPrompt>(request.prompt))));
   };
@@ -140,11 +140,11 @@ void Server::apply_template(Call& call) {
 
 void Server::count_tokens(Call& call) {
   const auto body = [&]() -> Result<std::string> {
-    OrderedJson json = TRY(parse_body(call.request.body, options_.api));
+    OrderedJson json = TRY(parse_body(call.request.body, call.limits->api));
     // The only field of messages that this one need not have.
     if (json.is_object() && !json.contains("max_tokens")) json["max_tokens"] = 1u;
-    const GenerationRequest request = TRY(
-        parse_generation(ApiDialect::kMessages, json, {.limits = options_.api, .sampling = {}}));
+    const GenerationRequest request = TRY(parse_generation(
+        ApiDialect::kMessages, json, {.limits = call.limits->api, .sampling = {}}));
     const std::shared_ptr<const ModelService> model = TRY(model_for(request.model, call));
     const PreparedPrompt prompt = TRY(model->chat_prompt(std::get<ChatPrompt>(request.prompt)));
     return count_tokens_body(prompt.ids.size());
