@@ -1,6 +1,8 @@
 # cpack -G DEB: the program with its unit, configuration and log rotation.
 #
 # What belongs into /etc is a component of its own, which a plain `cmake --install` leaves alone.
+# Installing needs the program and not its tests: `cmake --build … --target millrace` before it.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
 set(deploy ${PROJECT_SOURCE_DIR}/deploy)
 install(FILES ${deploy}/config.yaml DESTINATION /etc/millrace COMPONENT system EXCLUDE_FROM_ALL)
 install(FILES ${deploy}/logrotate/millrace DESTINATION /etc/logrotate.d

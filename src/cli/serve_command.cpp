@@ -140,7 +140,10 @@ Status serve(const ServeOptions& typed, const ServerConfig& config) {
   SignalQueue signals;
   raise_descriptor_limit();
   std::unique_ptr<Service> service = TRY(Service::create(typed, config));
-  TRY(service->start());
+  {
+    const SignalWatch watch;
+    TRY(service->start());
+  }
   print_ready(config, service->server());
   for (;;) {
     const std::optional<int> signal = signals.wait_for(kTidyInterval);

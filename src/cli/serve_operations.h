@@ -74,6 +74,7 @@ class ServeOperations final : public RequestObserver, public AdminActions {
                   std::unique_ptr<LineWriter> log_writer);
   Result<std::vector<std::string>> take_config(ServerConfig fresh);
   Status reload_checked(const ServerConfig& fresh);
+  void take_classes(const ServerConfig& fresh);
   Status reload_tls(const ServerConfig& fresh);
   void take_adapters(const ServerConfig& fresh);
   Status take_access_log(const AccessLogConfig& fresh);

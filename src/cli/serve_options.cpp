@@ -119,6 +119,12 @@ Result<LoadedConfig> load_serve_config(const ServeOptions& options) {
   for (std::size_t i = 0; i < models.size(); ++i) add_model(models[i], i, source);
   TRY(add_settings(options, source));
   if (files.empty()) return read_config(source);
+  LoadedConfig loaded = TRY(read_config_file(files.front(), source));
+  if (!loaded.config.models.empty()) return loaded;
+  // A file that names no model gets the one that comes along, like no file at all.
+  const std::string bundled = default_model();
+  if (bundled.empty()) return no_model();
+  add_model(bundled, 0, source);
   return read_config_file(files.front(), source);
 }
 

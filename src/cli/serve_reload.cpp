@@ -1,6 +1,7 @@
 // Taking a configuration while the server runs: what can be taken, in an order that leaves nothing
 // half done when something cannot.
 #include <algorithm>
+#include <utility>
 
 #include "cli/serve_operations.h"
 #include "cli/serve_settings.h"
@@ -69,16 +70,23 @@ Status ServeOperations::reload_checked(const ServerConfig& fresh) {
     (void)parts_.directory->refresh();  // What was in effect can be used.
     return status;
   }
-  const Status taken = parts_.directory->registry().set_classes(service_classes(fresh));
-  // Other classes than there are need a restart; the old ones stay.
-  if (!taken.ok()) log_.warning("classes stay as they are", {{"reason", taken.error().message}});
-  if (!taken.ok()) return Ok{};
-  const std::vector<ClassConfig> before = config_.classes;
-  config_.classes = fresh.classes;
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    config_.classes[i].cache_part_max = before[i].cache_part_max;  // At the next start.
-  }
+  take_classes(fresh);
   return Ok{};
+}
+
+// Other classes than there are need a restart, and so do their caps; the old ones stay.
+void ServeOperations::take_classes(const ServerConfig& fresh) {
+  ServerConfig wanted = fresh;
+  if (wanted.classes.size() == config_.classes.size()) {
+    for (std::size_t i = 0; i < wanted.classes.size(); ++i) {
+      wanted.classes[i].threads_max = config_.classes[i].threads_max;
+      wanted.classes[i].cache_part_max = config_.classes[i].cache_part_max;
+      wanted.classes[i].kv_bytes_max = config_.classes[i].kv_bytes_max;
+    }
+  }
+  const Status taken = parts_.directory->registry().set_classes(service_classes(wanted));
+  if (taken.ok()) config_.classes = std::move(wanted.classes);
+  if (!taken.ok()) log_.warning("classes stay as they are", {{"reason", taken.error().message}});
 }
 
 Status ServeOperations::reload_tls(const ServerConfig& fresh) {
@@ -148,8 +156,6 @@ void ServeOperations::take_adapters(const ServerConfig& fresh) {
 // What is live. The rest stays as it is in config_, so that the next reload tells of it again.
 void ServeOperations::take(const ServerConfig& fresh) {
   take_adapters(fresh);
-  ServerConfig old = config_;
-  config_.models = old.models;
   for (ModelConfig& model : config_.models) {
     const ModelConfig* const wanted = find_model(fresh, model.name);
     if (wanted == nullptr) continue;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cli/hot_prompt_text.h"
+#include "cli/hub_models.h"
 #include "cli/template_choice.h"
 #include "memory/block_table.h"
 #include "model/read_spec.h"
@@ -154,8 +155,15 @@ Result<CheckpointLoader::Source> CheckpointLoader::source(const std::string& nam
   return Error{ErrorCode::kNotFound, "no model " + name + " is configured"};
 }
 
+// The first that a load asks for. A reference to a hub is looked up here and once, so that weights
+// and tokeniser are of the same commit.
 Result<std::uint64_t> CheckpointLoader::num_bytes(const std::string& name) {
   Source from = TRY(source(name));
+  from.options.model = TRY(local_model(from.config.path));
+  {
+    const std::lock_guard lock(mutex_);
+    sources_[name].options.model = from.options.model;
+  }
   const Checkpoint checkpoint = TRY(open_model(from.options));
   const SessionDemand demand = TRY(demand_of(checkpoint, from.options, scheduler_));
   return ModelSession::num_bytes(checkpoint, from.options, demand);

@@ -82,8 +82,8 @@ class CheckpointLoader final : public ModelLoader, public ModelCatalog {
     std::size_t context_tokens = 0;
     std::size_t vocabulary = 0;
     std::vector<TokenId> eos_ids;
-    OwnText own;
-    TextChoice choice;                       // in effect
+    OwnText own = {};
+    TextChoice choice = {};                  // in effect
     std::shared_ptr<AdapterStore> adapters;  // until facts() has handed it on
   };
 

@@ -109,11 +109,11 @@ TEST(MetricTest, TheParserOfTheTestsRefusesWhatIsWrong) {
            "1\n",
            "# TYPE a histogram\na_bucket{le=\"1\"} 1\na_sum 1\na_count 1\n",
            "# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 2\n",
-           "# HELP a A.\n# HELP a A.\n# TYPE a gauge\n",           // help twice
-           "# TYPE a gauge\n# TYPE b gauge\na 1\n",               // outside its family
-           "# TYPE a_total gauge\na_total 1\n",                    // no counter
-           "# TYPE a histogram\na 1\n",                            // no suffix
-           "# TYPE a_total counter\na_total -1\n",                 // below 0
+           "# HELP a A.\n# HELP a A.\n# TYPE a gauge\n",  // help twice
+           "# TYPE a gauge\n# TYPE b gauge\na 1\n",       // outside its family
+           "# TYPE a_total gauge\na_total 1\n",           // no counter
+           "# TYPE a histogram\na 1\n",                   // no suffix
+           "# TYPE a_total counter\na_total -1\n",        // below 0
        }) {
     EXPECT_NE(parse_prometheus(text).problem, "") << text;
   }

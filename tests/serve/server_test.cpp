@@ -437,7 +437,7 @@ TEST_F(ServerTest, WhatADrainDoesNotWaitForIsToldSo) {
 
 TEST_F(ServerTest, AClientThatDoesNotReadSlowsNobody) {
   ServerOptions options;
-  options.sessions.stream_buffer_bytes_max = 4096;
+  options.limits.sessions.stream_buffer_bytes_max = 4096;
   start({}, options);
   HttpClient stuck = client();
   stuck.set_receive_buffer(16384);

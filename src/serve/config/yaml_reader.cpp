@@ -17,6 +17,11 @@ std::size_t line_of(const YAML::Mark& mark) {
   return mark.line >= 0 ? static_cast<std::size_t>(mark.line) + 1 : 1;
 }
 
+// ":7", or nothing where the parser does not know.
+std::string column_of(const YAML::Mark& mark) {
+  return mark.column >= 0 ? ":" + std::to_string(mark.column + 1) : "";
+}
+
 // Builds the tree. After the first problem it ignores what follows; the file is bounded, so that
 // ends soon.
 class TreeBuilder final : public YAML::EventHandler {
@@ -151,8 +156,8 @@ Result<YamlNode> parse_yaml(std::string_view text, const std::string& name,
     if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
   } catch (const YAML::Exception& problem) {
     TRY(builder.finish());  // An earlier problem says more.
-    return Error{ErrorCode::kInvalidArgument,
-                 name + ":" + std::to_string(line_of(problem.mark)) + ": " + problem.msg};
+    return Error{ErrorCode::kInvalidArgument, name + ":" + std::to_string(line_of(problem.mark)) +
+                                                  column_of(problem.mark) + ": " + problem.msg};
   }
   return builder.finish();
 }

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::array<const char*, 3> kStates = {"loading", "serving", "retiring"};
 constexpr std::array<const char*, kShareReasons> kShareReasonNames = {"late", "queue", "calm"};
-constexpr std::array<const char*, kRefusals> kRefusalNames = {"engine_full", "queued_requests",
-                                                              "queued_tokens", "wait", "deadline"};
+constexpr std::array<const char*, kRefusalReasons> kRefusalNames = {
+    "engine_full", "queued_requests", "queued_tokens", "wait", "deadline"};
 
 template <class Number>
 double number(Number value) {
@@ -216,7 +216,7 @@ class Collector {
                            .kind = MetricKind::kCounter,
                            .label_names = {"model", "class", "reason"}};
     each_class([&](const ModelStatus& model, std::size_t i, const std::string& name) {
-      for (std::size_t why = 0; why < kRefusals; ++why) {
+      for (std::size_t why = 0; why < kRefusalReasons; ++why) {
         refused.samples.push_back(
             {{model.name, name, kRefusalNames[why]}, number(model.stats.doors[i].refusals[why])});
       }

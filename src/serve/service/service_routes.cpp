@@ -74,7 +74,8 @@ Result<std::shared_ptr<const ModelService>> Server::model_for(const std::string&
                                                               Call& call) const {
   std::shared_ptr<const ModelService> model = TRY(directory_.find(name));
   call.reply->record().model = model->name();
-  if (hooks_.gate != nullptr) TRY(hooks_.gate->admit_model(call.reply->record(), model->name()));
+  const std::string& asked = name.empty() ? model->name() : name;  // which may be an adapter's
+  if (hooks_.gate != nullptr) TRY(hooks_.gate->admit_model(call.reply->record(), asked));
   return model;
 }
 
