@@ -23,7 +23,10 @@ void add_template_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_convert_command(CLI::App& app, Action& action);
 void add_make_model_command(CLI::App& app, Action& action);
+void add_pack_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
+// Joins `eval`.
+void add_eval_quality_command(CLI::App& eval, Action& action);
 // Join `bench`.
 void add_bench_step_commands(CLI::App& bench, Action& action);
 void add_bench_kernels_command(CLI::App& bench, Action& action);

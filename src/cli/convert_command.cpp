@@ -51,6 +51,11 @@ Status check_apart(const std::string& source, const std::string& destination) {
 
 Status convert_with(const Checkpoint& checkpoint, const ModelSpec& spec,
                     const ConvertOptions& options) {
+  if (checkpoint.packed() != nullptr) {
+    return Error{ErrorCode::kUnsupported, checkpoint.path() +
+                                              " is packed for the kernels of this program: convert "
+                                              "the checkpoint that it came from"};
+  }
   const ExportOptions output = TRY(export_options_of(options.output));
   const std::string& destination = options.output.destination;
   const ExportFacts facts = TRY(read_export_facts(checkpoint));

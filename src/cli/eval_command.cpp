@@ -2,8 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
-#include "base/file.h"
 #include "cli/command.h"
+#include "cli/eval_text.h"
 #include "cli/model_session.h"
 #include "cli/model_text.h"
 #include "cli/progress_bar.h"
@@ -13,7 +13,6 @@
 namespace millrace {
 namespace {
 
-constexpr std::uint64_t kTextBytesMax = 1ull << 30;
 constexpr std::size_t kWindowDefault = 512;
 
 struct PerplexityCommand {
@@ -22,15 +21,6 @@ struct PerplexityCommand {
   std::optional<std::uint64_t> num_bytes;
   bool as_json = false;
 };
-
-// The text's first bytes, cut back to a whole character.
-std::string first_bytes(std::string text, std::optional<std::uint64_t> num_bytes) {
-  if (!num_bytes || *num_bytes >= text.size()) return text;
-  std::size_t end = *num_bytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;
-  text.resize(end);
-  return text;
-}
 
 void print_report(const PerplexityReport& report, const PerplexityCommand& options,
                   const ModelSession& session, std::size_t window) {
@@ -60,8 +50,7 @@ void print_report(const PerplexityReport& report, const PerplexityCommand& optio
 }
 
 Status perplexity(PerplexityCommand& options) {
-  const std::string text =
-      first_bytes(TRY(read_file(options.file, kTextBytesMax)), options.num_bytes);
+  const std::string text = TRY(read_first_bytes(options.file, options.num_bytes));
   const Checkpoint checkpoint = TRY(open_model(options.model));
   const ModelText model_text = TRY(load_model_text(checkpoint));
   SessionDemand demand;
@@ -86,6 +75,7 @@ Status perplexity(PerplexityCommand& options) {
 void add_eval_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("eval", "Measure the quality of a model");
   command->require_subcommand(1);
+  add_eval_quality_command(*command, action);
   CLI::App* measure = command->add_subcommand(
       "perplexity",
       "Perplexity over a text: windows of --context tokens that do not overlap, each begun anew "

@@ -238,7 +238,9 @@ Status inspect_checkpoint(const Checkpoint& checkpoint, const InspectOptions& op
   const Result<ModelSpec> spec = read_spec(checkpoint);
   add_model(checkpoint, spec, json);
   add_tokenizer(load_model_tokenizer_spec(checkpoint), json);
-  json["weight_bytes"] = weights.num_bytes();
+  json["weight_bytes"] = checkpoint.packed() != nullptr
+                             ? checkpoint.packed()->section(PackedSection::kWeights).size()
+                             : weights.num_bytes();
   json["types"] = OrderedJson::object();
   for (const auto& [type, total] : totals_by_type(checkpoint)) {
     json["types"][type] = {{"tensors", total.num_tensors},

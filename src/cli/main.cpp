@@ -49,6 +49,7 @@ int run(int argc, char** argv) {
   add_eval_command(app, action);
   add_convert_command(app, action);
   add_make_model_command(app, action);
+  add_pack_command(app, action);
   add_bench_command(app, action);
   add_simulate_command(app, action);
   add_train_command(app, action);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "cli/hub_models.h"
+#include "formats/tokenizer_archive.h"
 #include "formats/tokenizer_folder.h"
 #include "formats/tokenizer_gguf.h"
 #include "formats/tokenizer_json.h"
@@ -59,6 +60,11 @@ std::optional<std::string> token_text(const TokenizerSpec& spec, std::optional<T
 Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint) {
   if (checkpoint.kind() == CheckpointKind::kGguf) {
     return load_tokenizer_spec(*checkpoint.gguf_metadata());
+  }
+  if (checkpoint.packed() != nullptr) {
+    const auto bytes = checkpoint.packed()->section(PackedSection::kTokenizer);
+    if (!bytes.empty()) return read_tokenizer_archive(bytes, checkpoint.path() + ": tokenizer");
+    return Error{ErrorCode::kNotFound, checkpoint.path() + " was packed without a tokenizer"};
   }
   return load_tokenizer_spec(checkpoint.folder());
 }

@@ -15,8 +15,8 @@
 
 namespace millrace {
 
-// tokenizer.json and its kin in a folder, the metadata of a GGUF file, or the tokenizer.model
-// beside a llama2.c file.
+// tokenizer.json and its kin in a folder, the metadata of a GGUF file, the tokenizer.model
+// beside a llama2.c file, or the section of a packed one.
 Result<TokenizerSpec> load_model_tokenizer_spec(const Checkpoint& checkpoint);
 
 // The same for a path that need not be a whole model: a folder with tokeniser files, a

@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kSupported =
     "a folder with config.json and model.safetensors or model.safetensors.index.json, a folder "
     "with one GGUF model, a .safetensors file beside a config.json, a GGUF file (v2, v3), a "
-    "llama2.c .bin file";
+    "llama2.c .bin file, a file of `millrace pack`";
 
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -70,7 +70,7 @@ Result<std::string> only_model_in(const std::string& folder, std::string_view en
 }
 
 // What the first bytes of a file say that it is.
-enum class Leading : std::uint8_t { kGguf, kOldGgml, kPickle, kOther };
+enum class Leading : std::uint8_t { kGguf, kOldGgml, kPickle, kPacked, kOther };
 
 Result<Leading> leading_bytes(const std::string& path) {
   const MappedFile file = TRY(MappedFile::open(path));
@@ -78,6 +78,7 @@ Result<Leading> leading_bytes(const std::string& path) {
   const std::string head(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   TRY(file.check_intact());
   if (head == "GGUF") return Leading::kGguf;
+  if (looks_like_packed_model(file.bytes())) return Leading::kPacked;
   // Magic numbers of the formats before GGUF, as they lie in the file.
   for (const char* magic : {"lmgg", "fmgg", "tjgg", "algg"}) {
     if (head == magic) return Leading::kOldGgml;
@@ -147,6 +148,22 @@ Status Checkpoint::open_llama2c(const std::string& path) {
   return Ok{};
 }
 
+Status Checkpoint::open_packed(const std::string& path) {
+  kind_ = CheckpointKind::kPacked;
+  auto file = TRY(PackedModelFile::open(path));
+  const auto read_json = [&](PackedSection section) -> Result<Json> {
+    const auto bytes = file->section(section);
+    if (bytes.empty()) return Json();
+    return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path,
+                      {.bytes_max = kConfigBytesMax});
+  };
+  config_ = TRY(read_json(PackedSection::kConfig));
+  generation_config_ = TRY(read_json(PackedSection::kGenerationConfig));
+  packed_ = file.get();
+  weights_ = std::move(file);
+  return Ok{};
+}
+
 Result<Checkpoint> open_checkpoint(const std::string& path) {
   Checkpoint checkpoint;
   checkpoint.path_ = path;
@@ -168,7 +185,9 @@ Result<Checkpoint> open_checkpoint(const std::string& path) {
     return Error{ErrorCode::kUnsupported,
                  path + " is in a GGML format from before GGUF; convert it to GGUF"};
   }
-  if (leading == Leading::kGguf || path.ends_with(".gguf")) {
+  if (leading == Leading::kPacked) {
+    TRY(checkpoint.open_packed(path));
+  } else if (leading == Leading::kGguf || path.ends_with(".gguf")) {
     TRY(checkpoint.open_gguf(path));
   } else if (path.ends_with(".safetensors")) {
     if (!file_exists(checkpoint.folder_ + "/config.json")) {

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 
+#include "base/checksum.h"
+
 namespace millrace {
 
 //   | header | layers | prefixes | blocks: record and tokens each | zeros to a multiple of 64 |
@@ -68,17 +70,6 @@ inline constexpr std::uint32_t kKvSnapshotVersion = 1;
 inline constexpr std::uint32_t kKvLayoutVersion = 2;
 inline constexpr std::size_t kKvSnapshotAlignment = 64;
 
-// A sum over parts, in their order. A change of one 8-byte word always changes it, because every
-// step is a bijection of word and state; other damage goes unseen once in 2^64. Not for forgery:
-// whoever can write the file owns it.
-class KvSnapshotChecksum {
- public:
-  void add(std::span<const std::byte> part);
-  std::uint64_t value() const;
-
- private:
-  // Four chains, so that the processor multiplies while it waits for the product before.
-  std::array<std::uint64_t, 4> lanes_{1, 2, 3, 4};
-};
+using KvSnapshotChecksum = Checksum;
 
 }  // namespace millrace

@@ -16,9 +16,11 @@
 namespace millrace {
 
 struct WeightStore::State {
-  std::optional<Buffer> buffer;        // private
-  std::optional<SealedMemory> sealed;  // shared
-  std::optional<SealedHolder> holder;  // our line in the registry
+  std::optional<Buffer> buffer;            // private
+  std::optional<SealedMemory> sealed;      // shared
+  std::optional<SealedHolder> holder;      // our line in the registry
+  std::shared_ptr<const MappedFile> file;  // mapped
+  std::span<const std::byte> file_bytes;   // of it
   std::string folder;
   std::string key;
   bool was_built_here = false;
@@ -125,16 +127,33 @@ Result<WeightStore> WeightStore::open(const WeightStoreOptions& options, Build b
   return WeightStore(std::move(state));
 }
 
+WeightStore WeightStore::of_file(std::shared_ptr<const MappedFile> file,
+                                 std::span<const std::byte> bytes) {
+  CHECK(file != nullptr);
+  auto state = std::make_unique<State>();
+  // Brought in ahead, in huge pages where the system has them for files; both may be refused.
+  const std::uintptr_t page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(bytes.data()) & ~(page - 1);
+  const std::size_t num_bytes =
+      reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size() - begin;
+  ::madvise(reinterpret_cast<void*>(begin), num_bytes, MADV_HUGEPAGE);
+  ::madvise(reinterpret_cast<void*>(begin), num_bytes, MADV_WILLNEED);
+  state->file = std::move(file);
+  state->file_bytes = bytes;
+  return WeightStore(std::move(state));
+}
+
 WeightStore::WeightStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 WeightStore::WeightStore(WeightStore&&) noexcept = default;
 WeightStore& WeightStore::operator=(WeightStore&&) noexcept = default;
 WeightStore::~WeightStore() = default;
 
 std::span<const std::byte> WeightStore::bytes() const {
+  if (state_->file != nullptr) return state_->file_bytes;
   return state_->sealed ? state_->sealed->bytes() : std::as_const(*state_->buffer).bytes();
 }
 bool WeightStore::is_shared() const {
-  return state_->sealed.has_value();
+  return state_->sealed.has_value() || state_->file != nullptr;
 }
 bool WeightStore::was_built_here() const {
   return state_->was_built_here;

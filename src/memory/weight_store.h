@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/function_ref.h"
 #include "base/result.h"
 
@@ -41,6 +42,11 @@ class WeightStore {
   // `build` fills zeroed bytes; it is not called when another process has done it already. The
   // bytes that it is given may lie elsewhere than bytes() later.
   static Result<WeightStore> open(const WeightStoreOptions& options, Build build);
+
+  // Weights that lie in a mapped file as they are needed: shared by the page cache. `bytes` is
+  // part of the file, which is kept mapped as long as this object lives.
+  static WeightStore of_file(std::shared_ptr<const MappedFile> file,
+                             std::span<const std::byte> bytes);
 
   WeightStore(WeightStore&&) noexcept;
   WeightStore& operator=(WeightStore&&) noexcept;

@@ -3,22 +3,44 @@
 
 #include <utility>
 
+#include "kernels/weight_layout.h"
+
 namespace millrace {
+namespace {
+
+Status check_layout(const PackedModelFile& file, const CpuKernels& kernels) {
+  const std::string_view layout = weight_layout(kernels);
+  if (file.layout() == layout && file.layout_version() == kWeightLayoutVersion) return Ok{};
+  return Error{ErrorCode::kUnsupported,
+               file.path() + " is packed in layout " + file.layout() + " of version " +
+                   std::to_string(file.layout_version()) + ", the " + std::string(kernels.isa) +
+                   " kernels of this program stream " + std::string(layout) + " of version " +
+                   std::to_string(kWeightLayoutVersion) + ": pack it again with `millrace pack`"};
+}
+
+WeightStore map_weights(const PackedModelFile& file) {
+  return WeightStore::of_file(file.mapping(), file.section(PackedSection::kWeights));
+}
+
+}  // namespace
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(
     const Checkpoint& checkpoint, ModelSpec spec, const LoadOptions& options,
     KernelContext& context, FunctionRef<void(std::uint64_t, std::uint64_t)> progress) {
   TRY(check_spec(spec));
   const WeightPlan plan = TRY(WeightPlan::create(checkpoint, spec, options.weights));
+  if (checkpoint.packed() != nullptr) TRY(check_layout(*checkpoint.packed(), context.kernels()));
   WeightStoreOptions store_options;
   store_options.key = plan.store_key();
   store_options.num_bytes = plan.num_bytes();
   store_options.sharing = options.sharing;
   store_options.shared_bytes_max = options.shared_bytes_max;
   store_options.folder = options.shared_folder;
-  WeightStore store = TRY(WeightStore::open(store_options, [&](std::span<std::byte> bytes) {
+  const auto build = [&](std::span<std::byte> bytes) {
     return plan.fill(context, bytes, progress);
-  }));
+  };
+  WeightStore store = checkpoint.packed() != nullptr ? map_weights(*checkpoint.packed())
+                                                     : TRY(WeightStore::open(store_options, build));
 
   LoadReport report;
   report.weight_key = store_options.key;

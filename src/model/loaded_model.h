@@ -37,7 +37,8 @@ struct LoadReport {
 // Stays where it is made: decoders borrow spec() and weights(). Const, any thread.
 class LoadedModel {
  public:
-  // Packs the checkpoint's weights on the whole team, or maps them where another process has.
+  // Packs the checkpoint's weights on the whole team, or maps them where another process has, or
+  // from a packed file, which must have the layout of the context's kernels (else kUnsupported).
   // `progress(done, total)` counts packed bytes; it is called on the calling thread.
   static Result<std::unique_ptr<LoadedModel>> load(
       const Checkpoint& checkpoint, ModelSpec spec, const LoadOptions& options,

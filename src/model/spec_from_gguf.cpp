@@ -5,6 +5,7 @@
 
 #include "model/families/family.h"
 #include "model/read_spec.h"
+#include "model/spec_archive.h"
 #include "model/tensor_names.h"
 
 namespace millrace {
@@ -265,6 +266,9 @@ Result<ModelSpec> read_spec(const Checkpoint& checkpoint) {
     }
     case CheckpointKind::kGguf:
       return spec_from_gguf(*checkpoint.gguf_metadata(), checkpoint.weights());
+    case CheckpointKind::kPacked:
+      return read_spec_archive(checkpoint.packed()->section(PackedSection::kSpec),
+                               checkpoint.path() + ": spec");
     case CheckpointKind::kLlama2c: {
       ModelSpec spec = spec_from_llama2c(*checkpoint.llama2c_config());
       TRY(check_spec(spec));

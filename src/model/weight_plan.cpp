@@ -70,6 +70,11 @@ WeightFormat nearest_format(const StoredTensor& stored) {
 Result<WeightPlan> WeightPlan::create(const Checkpoint& checkpoint, const ModelSpec& spec,
                                       const WeightOptions& options) {
   WeightPlan plan(spec);
+  plan.source_ = &checkpoint.weights();
+  if (checkpoint.packed() != nullptr) {
+    TRY(plan.add_packed(*checkpoint.packed(), options));
+    return plan;
+  }
   plan.tensors_.emplace(checkpoint, spec);
   TRY(plan.add_all(options));
   return plan;
@@ -132,6 +137,45 @@ Status WeightPlan::add_all(const WeightOptions& options) {
   return Ok{};
 }
 
+// The formats are the file's, everything else follows from the spec.
+Status WeightPlan::add_packed(const PackedModelFile& file, const WeightOptions& options) {
+  const auto corrupt = [&file](const std::string& what) {
+    return Error{ErrorCode::kCorruptData, file.path() + ": " + what};
+  };
+  const auto formats = file.section(PackedSection::kFormats);
+  std::size_t num_matrices = 0;
+  for (const RequiredTensor& tensor : required_tensors(*spec_)) {
+    if (!tensor.is_matrix()) {
+      TRY(add_vector(tensor));
+      continue;
+    }
+    if (num_matrices == formats.size()) return corrupt("a matrix of the spec has no format");
+    const auto number = std::to_integer<std::size_t>(formats[num_matrices++]);
+    if (number >= kNumWeightFormats) {
+      return corrupt("a matrix has format " + std::to_string(number) + ", expected less than " +
+                     std::to_string(kNumWeightFormats));
+    }
+    WeightSlot slot;
+    slot.key = tensor.key;
+    slot.stored = sourceless(tensor.shape[0], tensor.shape[1]);
+    slot.is_matrix = true;
+    slot.format = static_cast<WeightFormat>(number);
+    slot.num_bytes = TRY(packed_bytes(slot.format, tensor.shape[0], tensor.shape[1]));
+    const std::optional<WeightFormat> asked = wanted_format(tensor.key, options);
+    if (asked && *asked != slot.format && tensor.shape[1] % weight_depth_multiple(*asked) == 0) {
+      return Error{ErrorCode::kInvalidArgument,
+                   file.path() + " is packed as " + std::string(weight_format_name(slot.format)) +
+                       ": another --weight-format needs the checkpoint that it came from"};
+    }
+    place(std::move(slot));
+  }
+  const std::uint64_t found = file.section(PackedSection::kWeights).size();
+  if (num_matrices == formats.size() && found == num_bytes_) return Ok{};
+  return corrupt("the spec asks for " + std::to_string(num_matrices) + " matrices and " +
+                 std::to_string(num_bytes_) + " bytes of weights, the file has " +
+                 std::to_string(formats.size()) + " and " + std::to_string(found));
+}
+
 Status WeightPlan::add_matrix(const RequiredTensor& tensor, std::optional<WeightFormat> format) {
   const std::size_t num_rows = tensor.shape[0];
   const std::size_t num_cols = tensor.shape[1];
@@ -168,10 +212,10 @@ void WeightPlan::place(WeightSlot slot) {
 }
 
 std::string WeightPlan::store_key() const {
-  CHECK(tensors_.has_value());
+  CHECK(source_ != nullptr);
   KeyHash hash;
   hash.add(kWeightLayoutVersion);
-  for (const SourceFile& file : tensors_->source().files()) {
+  for (const SourceFile& file : source_->files()) {
     hash.add(file.path);
     hash.add(file.identity.device);
     hash.add(file.identity.inode);

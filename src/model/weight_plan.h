@@ -49,7 +49,8 @@ WeightFormat nearest_format(const StoredTensor& stored);
 // counts them.
 class WeightPlan {
  public:
-  // Finds every tensor that the spec needs and checks type and shape; reads no weights.
+  // Finds every tensor that the spec needs and checks type and shape; reads no weights. Of a packed
+  // checkpoint it says where the weights lie already; no other format can be asked for.
   static Result<WeightPlan> create(const Checkpoint& checkpoint, const ModelSpec& spec,
                                    const WeightOptions& options);
   // Without a checkpoint, for fill_random(): matrices in the format that is asked for, f32 where
@@ -83,12 +84,14 @@ class WeightPlan {
   Status add_all(const WeightOptions& options);
   std::optional<WeightFormat> wanted_format(const TensorKey& key,
                                             const WeightOptions& options) const;
+  Status add_packed(const PackedModelFile& file, const WeightOptions& options);
   Status add_matrix(const RequiredTensor& tensor, std::optional<WeightFormat> format);
   Status add_vector(const RequiredTensor& tensor);
   void place(WeightSlot slot);
 
   const ModelSpec* spec_;
-  std::optional<CheckpointTensors> tensors_;  // absent: random
+  const WeightSource* source_ = nullptr;      // null: random
+  std::optional<CheckpointTensors> tensors_;  // absent: random, or packed
   std::vector<WeightSlot> slots_;
   std::uint64_t num_bytes_ = 0;
   std::size_t num_kept_ = 0;

@@ -1,6 +1,7 @@
-// The checksum of saved KV blocks.
-#include "memory/kv_snapshot_format.h"
+// Multiply, rotate, four words at a time.
+#include "base/checksum.h"
 
+#include <bit>
 #include <cstring>
 
 #include "base/random.h"
@@ -14,7 +15,7 @@ std::uint64_t extend(std::uint64_t state, std::uint64_t word) {
 
 }  // namespace
 
-void KvSnapshotChecksum::add(std::span<const std::byte> part) {
+void Checksum::add(std::span<const std::byte> part) {
   constexpr std::size_t kStripe = sizeof(lanes_);
   const std::size_t num_bytes = part.size();
   std::array<std::uint64_t, 4> words{};
@@ -30,7 +31,7 @@ void KvSnapshotChecksum::add(std::span<const std::byte> part) {
   lanes_[0] = extend(lanes_[0], num_bytes);
 }
 
-std::uint64_t KvSnapshotChecksum::value() const {
+std::uint64_t Checksum::value() const {
   std::uint64_t sum = 0;
   for (const std::uint64_t lane : lanes_) sum = mix64(sum + lane + 0x9E3779B97F4A7C15u);
   return sum;
