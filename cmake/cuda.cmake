@@ -7,14 +7,10 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   set(CMAKE_CUDA_COMPILER ${nvcc_program})
 endif()
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 90)  # H200, first.
+  set(CMAKE_CUDA_ARCHITECTURES 90a-real)  # H200, first, with what only Hopper has.
 endif()
 enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 
-file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cu)
-if(NOT cuda_sources)
-  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} works, but no room has CUDA sources yet: "
-    "this build equals the release build")
-endif()
+find_package(CUDAToolkit REQUIRED)

@@ -43,13 +43,15 @@ class AttentionCase final : public KernelCase {
   void run(KernelContext& context) override {
     attention(context, q_view(), cache_.batch(), cache_.cache(), shape_.options, y_view(y_));
   }
-  std::string check() override {
+  std::string check() override { return check_narrow(0); }
+  // Queries are narrowed before they meet keys, weights before they meet values.
+  std::string check_narrow(double unit) override {
     GuardedRows want(y_.num_rows(), y_.num_cols());
     std::vector<ref::AttentionMagnitudes> magnitudes(cache_.num_tokens() * num_heads_);
     ref::attention(q_view(), cache_.batch(), cache_.cache(), shape_.options, y_view(want),
                    magnitudes);
     return compare(y_, want, [&](std::size_t t, std::size_t c, double) {
-      return bound(magnitudes[t * num_heads_ + c / shape_.cache.value_head_dim]);
+      return bound(magnitudes[t * num_heads_ + c / shape_.cache.value_head_dim], unit);
     });
   }
   std::vector<std::byte> output() const override { return y_.bytes(); }
@@ -78,15 +80,15 @@ class AttentionCase final : public KernelCase {
   // maximum rounds at most 2 |s|; exp adds 2^-22, once more for every tile that moved the maximum.
   // A weight's relative error enters once itself and once by the total; the sums over positions
   // add their gamma.
-  double bound(const ref::AttentionMagnitudes& magnitudes) const {
+  double bound(const ref::AttentionMagnitudes& magnitudes, double unit) const {
     std::size_t positions = 0;
     for (const SequenceShape& s : shape_.sequences) {
       positions = std::max<std::size_t>(positions, s.context + s.chunk);
     }
     const std::size_t num_tiles = positions / kAttentionTile + 1;
-    double score = magnitudes.score * (gamma_n(shape_.cache.head_dim + 4) + 2 * gamma_n(1));
+    double score = magnitudes.score * (gamma_n(shape_.cache.head_dim + 4) + 2 * gamma_n(1) + unit);
     if (shape_.options.softcap) score += magnitudes.score * 0x1.0p-20;
-    const double weight = score + 0x1.0p-22 * static_cast<double>(num_tiles + 1);
+    const double weight = score + unit + 0x1.0p-22 * static_cast<double>(num_tiles + 1);
     return magnitudes.value * (2.5 * weight + 2 * gamma_n(positions + num_tiles + 8)) + 1e-30;
   }
 
@@ -195,6 +197,13 @@ void add_attention_shapes(std::vector<CaseRow>& rows, DType dtype) {
   // More rows than a unit holds, odd head sizes, several sequences of every kind, an empty chunk.
   add_attention(rows, shape(2, 33, 7, {{0, 40}, {70, 1}, {5, 0}, {130, 9}}));
   add_attention(rows, shape(1, 64, 37, {{10, 3}}));
+  // Heads that devices take in tiles of 16 rows: long caches in parts, windows, sinks, prompts.
+  add_attention(rows, shape(1, 128, 2, {{300, 1}, {10, 3}}));
+  AttentionShape tiled = shape(2, 64, 4, {{140, 1}, {0, 3}, {70, 6}});
+  add_attention(rows, tiled);
+  tiled.has_sinks = true;
+  tiled.options.window = 90;
+  add_attention(rows, tiled);
   AttentionShape odd = shape(2, 20, 2, {{0, 70}, {33, 1}});
   odd.cache.value_head_dim = 36;
   odd.cache.block_tokens = 5;

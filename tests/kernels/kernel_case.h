@@ -46,6 +46,9 @@ class KernelCase {
   virtual void run(KernelContext& context) = 0;
   // Empty when the outputs of one run after reset() are right; otherwise what is wrong.
   virtual std::string check() = 0;
+  // The same for kernels that narrow what they multiply: each factor may be off by `unit` of
+  // itself. Of attention only; elsewhere as check().
+  virtual std::string check_narrow(double /*unit*/) { return check(); }
   // What must be the same, bit for bit, whatever the number of threads.
   virtual std::vector<std::byte> output() const = 0;
   virtual Cost cost() const = 0;

@@ -41,9 +41,9 @@ BANNED = [
 # Headers that come with compiler and kernel, beside the C++ library's (those have no suffix).
 SYSTEM_HEADER = re.compile(
     r"(sys|linux|arpa|net|netinet|asm|bits)/[\w./]+\.h|\w*intrin\.h|cpuid\.h|arm_neon\.h|cxxabi\.h|"
-    r"(std\w+|string|math|"
+    r"(std\w+|string|math|ucontext|"
     r"unistd|fcntl|pthread|sched|signal|poll|dlfcn|dirent|spawn|termios|fenv|errno|time)\.h|"
-    r"sanitizer/\w+\.h|(cuda|nvml|mma|nccl|mpi)[\w/]*\.h")
+    r"sanitizer/\w+\.h|(cuda|cublas|nvml|mma|nccl|mpi)[\w/]*\.h")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 LONG_TEXT = re.compile(r'"[^"]{40,}"|\'[^\']{40,}\'')
