@@ -97,7 +97,10 @@ bool has_format(const std::string& text, const std::string& format) {
     return std::regex_match(text, std::regex("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"));
   }
   if (format == "email") {
-    return std::regex_match(text, std::regex("[^@\\s.\"]+(\\.[^@\\s.\"]+)*@[A-Za-z0-9.-]+"));
+    static const std::regex kMailbox(
+        "([^@\\s.\"]+(\\.[^@\\s.\"]+)*|\"([^\"\\\\]|\\\\.)*\")"
+        "@([A-Za-z0-9.-]+|\\[[A-Za-z0-9.:]+\\])");
+    return std::regex_match(text, kMailbox);
   }
   if (format == "hostname") {
     return text.size() <= 253 &&
