@@ -78,8 +78,8 @@ __device__ inline void widen_weights(const WeightRow& row, const Words4& words, 
       w[i] = kFormat == WeightFormat::kF16 ? f16_to_float(bits) : bf16_to_float(bits);
     }
   } else if constexpr (kFormat == WeightFormat::kE4m3G32) {
-    const float scale = group_scale<kFormat>(
-        row.scales, load * kCount / static_cast<unsigned>(kWeightGroup));
+    const float scale =
+        group_scale<kFormat>(row.scales, load * kCount / static_cast<unsigned>(kWeightGroup));
 #pragma unroll
     for (unsigned i = 0; i < kCount; ++i) {
       w[i] = scale * e4m3_to_float(static_cast<std::uint8_t>(words.word[i / 4] >> (8 * (i % 4))));
