@@ -64,8 +64,7 @@ static inline void add_dots(const float* q, std::size_t q_stride,
 template <class Element, std::size_t Rows, std::size_t Vectors>
 static inline void add_both_halves(const float* q, std::size_t q_stride,
                                    const KeyVectors<Element, Vectors>& keys, std::size_t head_dim,
-                                   Floats (&lower)[Rows][Vectors],
-                                   Floats (&upper)[Rows][Vectors]) {
+                                   Floats (&lower)[Rows][Vectors], Floats (&upper)[Rows][Vectors]) {
   const std::size_t half = head_dim / 2;
   for (std::size_t d = 0; d < half; ++d) {
     Floats low[Vectors];
@@ -378,11 +377,10 @@ static inline TileBlocks<Element> blocks_of_tile(const AttentionUnit& unit, KvPa
     const std::uint32_t block = unit.blocks[first / tile.tokens + visible];
     DCHECK(block < cache.num_blocks);
     const HeadPlaces& places = scratch.places;
-    tile.blocks[b] = reinterpret_cast<const Element*>(is_keys ? places.keys_of(block)
-                                                              : places.values_of(block));
+    tile.blocks[b] =
+        reinterpret_cast<const Element*>(is_keys ? places.keys_of(block) : places.values_of(block));
     if constexpr (std::is_same_v<Element, std::int8_t>) {
-      const float* scales =
-          is_keys ? places.key_scales_of(block) : places.value_scales_of(block);
+      const float* scales = is_keys ? places.key_scales_of(block) : places.value_scales_of(block);
       std::memcpy(scratch.scales + b * tile.tokens, scales, tile.tokens * sizeof(float));
     }
   }

@@ -108,9 +108,9 @@ struct IntBlock {
   const typename Format::Scale* scales = nullptr;
   std::size_t panel_bytes = 0;  // Between panels.
   std::size_t first_panel = 0;
-  std::size_t first_group = 0;  // Of 32, in the depth.
-  std::size_t num_groups = 0;   // Of 32; at most kBlockGroups.
-  bool is_last = false;         // Of its panel.
+  std::size_t first_group = 0;     // Of 32, in the depth.
+  std::size_t num_groups = 0;      // Of 32; at most kBlockGroups.
+  bool is_last = false;            // Of its panel.
   std::size_t prefetch_bytes = 0;  // From what few rows read to what they ask for.
   // Quants of the first panel that come next, as many of them as these rows ask for.
   const std::byte* next = nullptr;
@@ -256,8 +256,8 @@ static inline void int_tile(std::size_t num_rows, const IntBlock<Format>& block,
 
 // All rows over one block of groups, which is in L1 for all but the first.
 template <class Format, std::size_t Panels>
-static inline void int_rows(const MatmulRange& range, const RowBlock& rows,
-                            IntBlock<Format>& block, float* sums) {
+static inline void int_rows(const MatmulRange& range, const RowBlock& rows, IntBlock<Format>& block,
+                            float* sums) {
   const std::size_t g = block.first_group;
   const std::size_t num_groups = block.x_groups;
   const std::size_t lines = block.next_lines;
