@@ -33,23 +33,6 @@ std::uint64_t stream_of(std::uint64_t seed, const TensorKey& key) {
   return stream;
 }
 
-bool is_norm(TensorRole role) {
-  switch (role) {
-    case TensorRole::kFinalNorm:
-    case TensorRole::kAttentionNorm:
-    case TensorRole::kAttentionPostNorm:
-    case TensorRole::kFeedForwardNorm:
-    case TensorRole::kFeedForwardPostNorm:
-    case TensorRole::kQueryNorm:
-    case TensorRole::kKeyNorm:
-    case TensorRole::kQueryDownNorm:
-    case TensorRole::kLatentNorm:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 Status RandomWeights::read(const RequiredTensor& tensor, std::size_t begin, std::size_t count,
@@ -57,7 +40,7 @@ Status RandomWeights::read(const RequiredTensor& tensor, std::size_t begin, std:
   const std::size_t num_cols = tensor.shape.row_elements();
   const std::size_t num_elements = count * num_cols;
   CHECK(bytes.size() == num_elements * sizeof(float));
-  const bool ones = is_norm(tensor.key.role);
+  const bool ones = is_norm_weight(tensor.key.role);
   const std::uint64_t stream = stream_of(seed_, tensor.key);
   const std::uint64_t first = std::uint64_t{begin} * num_cols;
   // Through a small array, because the bytes may lie at any address.

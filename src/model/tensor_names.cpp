@@ -242,6 +242,23 @@ static_assert(is_in_order(), "rows are looked up by role");
 
 }  // namespace
 
+bool is_norm_weight(TensorRole role) {
+  switch (role) {
+    case TensorRole::kFinalNorm:
+    case TensorRole::kAttentionNorm:
+    case TensorRole::kAttentionPostNorm:
+    case TensorRole::kFeedForwardNorm:
+    case TensorRole::kFeedForwardPostNorm:
+    case TensorRole::kQueryNorm:
+    case TensorRole::kKeyNorm:
+    case TensorRole::kQueryDownNorm:
+    case TensorRole::kLatentNorm:
+      return true;
+    default:
+      return false;
+  }
+}
+
 TensorLayout usual_layout(TensorRole role) {
   switch (role) {
     case TensorRole::kLatent:

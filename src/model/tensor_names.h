@@ -85,6 +85,9 @@ struct TensorPlace {
   bool is_transposed = false;  // a matrix stored as [inputs, outputs]
 };
 
+// The factors of a norm; not its bias.
+bool is_norm_weight(TensorRole role);
+
 // Where no family says otherwise.
 TensorLayout usual_layout(TensorRole role);
 // Where a family keeps a tensor: "model.layers.3.self_attn.q_proj.weight" and the like.

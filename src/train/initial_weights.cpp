@@ -20,23 +20,6 @@ bool writes_hidden(TensorRole role) {
   }
 }
 
-bool is_norm_weight(TensorRole role) {
-  switch (role) {
-    case TensorRole::kFinalNorm:
-    case TensorRole::kAttentionNorm:
-    case TensorRole::kAttentionPostNorm:
-    case TensorRole::kFeedForwardNorm:
-    case TensorRole::kFeedForwardPostNorm:
-    case TensorRole::kQueryNorm:
-    case TensorRole::kKeyNorm:
-    case TensorRole::kQueryDownNorm:
-    case TensorRole::kLatentNorm:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 Status InitialWeights::read(const RequiredTensor& tensor, std::size_t begin, std::size_t count,
