@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <system_error>
 
 #include "base/file.h"
 #include "base/quantity.h"
@@ -49,6 +51,13 @@ Result<OrderedJson> read_spec_file(const std::string& path) {
 void resolve(const std::string& spec, std::string& path) {
   if (path.empty()) return;
   path = (std::filesystem::path(spec).parent_path() / path).lexically_normal();
+}
+
+// Those of the command line start where it was typed.
+std::string typed_path(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
 }
 
 Result<std::vector<TokenData>> read_data(std::vector<CorpusFile>& files, const std::string& spec,
@@ -109,9 +118,9 @@ Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& model) {
 Result<Loaded> load(const CommandOptions& options) {
   Loaded loaded;
   loaded.json = TRY(read_spec_file(options.spec));
-  if (!options.teacher.empty()) loaded.json["teacher"] = options.teacher;
-  if (!options.student.empty()) loaded.json["model"] = options.student;
-  if (!options.output.empty()) loaded.json["output"] = options.output;
+  if (!options.teacher.empty()) loaded.json["teacher"] = typed_path(options.teacher);
+  if (!options.student.empty()) loaded.json["model"] = typed_path(options.student);
+  if (!options.output.empty()) loaded.json["output"] = typed_path(options.output);
   loaded.spec = TRY(parse_train_spec(loaded.json, options.spec));
   resolve(options.spec, loaded.spec.tokenizer);
   resolve(options.spec, loaded.spec.output);
