@@ -20,7 +20,8 @@ struct AdamWOptions {
   double weight_decay = 0.1;
 };
 
-enum class Precision : std::uint8_t { kAuto, kF32, kBF16 };  // kAuto: bf16 on a GPU, f32 elsewhere
+// kAuto: bf16 on a GPU and on a CPU with its products (AVX512-BF16), f32 elsewhere.
+enum class Precision : std::uint8_t { kAuto, kF32, kBF16 };
 enum class TrainDevice : std::uint8_t { kAuto, kCpu, kCuda };
 enum class TrainQuantization : std::uint8_t { kNone, kInt8, kInt4 };
 
@@ -52,7 +53,7 @@ struct TrainOptions {
   TrainDevice device = TrainDevice::kAuto;
   TrainQuantization quantization = TrainQuantization::kNone;
   std::optional<DistillOptions> distill;
-  std::size_t num_threads = 0;  // 0: libtorch's choice
+  std::size_t num_threads = 0;  // 0: one per core
 };
 
 }  // namespace millrace

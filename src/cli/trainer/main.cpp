@@ -1,7 +1,10 @@
 // The program millrace-train: `millrace train` and `millrace distill`.
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -144,11 +147,12 @@ Result<Loaded> load(const CommandOptions& options) {
   return loaded;
 }
 
-// The settings and the sizes of the data; where things are put may change, and how often.
+// The settings and the sizes of the data; where things are put may change, and how often, and the
+// number of threads, which only changes roundings.
 std::string identity_of(const Loaded& loaded) {
   OrderedJson json = loaded.json;
   for (const char* key : {"output", "log_steps", "evaluate_steps", "evaluate_rows",
-                          "checkpoint_time", "checkpoint_steps", "held_out"}) {
+                          "checkpoint_time", "checkpoint_steps", "held_out", "threads"}) {
     json.erase(key);
   }
   for (const TokenData& data : loaded.data) json["data_tokens"].push_back(data.num_tokens());
@@ -255,5 +259,11 @@ int run_program(int argc, char** argv) {
 }  // namespace millrace
 
 int main(int argc, char** argv) {
+#if defined(__GLIBC__)
+  // Tensors of a pass come and go by the megabyte; a page fault for each page each time would cost
+  // a third of a step. 32 MiB is the most that glibc takes.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
   return millrace::run_program(argc, argv);
 }

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "model/export_source.h"
@@ -17,6 +19,7 @@
 #include "train/torch/loss.h"
 #include "train/torch/twin.h"
 #include "train/torch/twin_source.h"
+#include "train/torch/workers.h"
 
 namespace millrace {
 namespace {
@@ -28,11 +31,18 @@ Result<at::Device> device_of(TrainDevice wanted) {
   return Error{ErrorCode::kUnavailable, "device cuda: this libtorch finds no CUDA device"};
 }
 
+bool has_fast_bf16(at::Device device) {
+#if defined(__x86_64__)
+  if (device.is_cpu()) return __builtin_cpu_supports("avx512bf16");
+#endif
+  return device.is_cuda();
+}
+
 TwinOptions twin_options(const TrainOptions& options, at::Device device) {
   TwinOptions twin;
   twin.device = device;
   const bool is_bf16 = options.precision == Precision::kBF16 ||
-                       (options.precision == Precision::kAuto && device.is_cuda());
+                       (options.precision == Precision::kAuto && has_fast_bf16(device));
   twin.compute = is_bf16 ? ComputeType::kBF16 : ComputeType::kF32;
   switch (options.quantization) {
     case TrainQuantization::kNone:
@@ -76,7 +86,6 @@ class Run {
 
  private:
   Status begin() {
-    if (options_->num_threads > 0) at::set_num_threads(static_cast<int>(options_->num_threads));
     at::globalContext().setDeterministicAlgorithms(true, true);
     TRY(check_trainable_folder(*job_->spec));
     const TwinOptions options = twin_options(*options_, TRY(device_of(options_->device)));
@@ -90,6 +99,8 @@ class Run {
       twin_.emplace(TRY(Twin::create(*job_->spec, *job_->initial, options)));
     }
     TRY(begin_teacher(options));
+    workers_.emplace(*twin_, teacher_ ? &*teacher_ : nullptr, options_->num_threads,
+                     options_->step_rows);
     optimizer_.emplace(twin_->parameters(), options_->optimizer);
     if (checkpoint) TRY(read_moments(*checkpoint, *twin_, *optimizer_));
     outcome_.resumed_step = saved_step_ = state_.num_steps;
@@ -117,18 +128,36 @@ class Run {
     return options;
   }
 
+  // Rows of one pass: no more than asked for, and so few that every worker has some.
+  std::size_t pass_rows(std::size_t num_rows) const {
+    const std::size_t share = (num_rows + workers_->size() - 1) / workers_->size();
+    return std::min(options_->micro_rows, share);
+  }
+
+  // The sum of the losses of a batch's passes, each times `scale`.
+  double run_passes(const RowBatch& batch, double scale) {
+    const std::size_t rows_each = pass_rows(batch.num_rows);
+    const std::size_t num_parts = (batch.num_rows + rows_each - 1) / rows_each;
+    const LossOptions options = at::GradMode::is_enabled() ? loss_options() : LossOptions{};
+    std::vector<double> losses(num_parts, 0.0);
+    workers_->run(num_parts, [&](const Twin& twin, const Twin* teacher, std::size_t part) {
+      const std::size_t row = part * rows_each;
+      const std::size_t count = std::min(rows_each, batch.num_rows - row);
+      const LossBatch rows = loss_batch(batch, row, count, twin.options().device);
+      if (!rows.targets.defined()) return;
+      const at::Tensor sum = training_loss(twin, teacher, rows, options) * scale;
+      if (sum.requires_grad()) sum.backward();
+      losses[part] = sum.item<double>();
+    });
+    return std::accumulate(losses.begin(), losses.end(), 0.0);
+  }
+
   Status run_step() {
     const RowBatch batch = stream_.next(options_->step_rows);
     double loss = 0.0;
-    for (std::size_t row = 0; row < batch.num_rows; row += options_->micro_rows) {
-      const std::size_t count = std::min(options_->micro_rows, batch.num_rows - row);
-      const LossBatch part = loss_batch(batch, row, count, twin_->options().device);
-      if (!part.targets.defined()) continue;
-      const at::Tensor sum =
-          training_loss(*twin_, teacher_ ? &*teacher_ : nullptr, part, loss_options()) /
-          static_cast<double>(batch.num_targets);
-      sum.backward();
-      loss += sum.item<double>();
+    if (batch.num_targets > 0) {
+      loss = run_passes(batch, 1.0 / static_cast<double>(batch.num_targets));
+      workers_->gather_gradients();
     }
     if (!std::isfinite(loss)) {
       return Error{ErrorCode::kInvalidArgument,
@@ -176,11 +205,10 @@ class Run {
     const std::size_t num_rows = std::min(options_->evaluate_rows, rows.epoch_rows());
     double sum = 0.0;
     std::size_t num_targets = 0;
-    for (std::size_t row = 0; row < num_rows; row += options_->micro_rows) {
-      const RowBatch batch = rows.next(std::min(options_->micro_rows, num_rows - row));
-      const LossBatch part = loss_batch(batch, 0, batch.num_rows, twin_->options().device);
-      if (!part.targets.defined()) continue;
-      sum += training_loss(*twin_, nullptr, part, {}).item<double>();
+    const std::size_t at_once = options_->micro_rows * workers_->size();
+    for (std::size_t row = 0; row < num_rows; row += at_once) {
+      const RowBatch batch = rows.next(std::min(at_once, num_rows - row));
+      sum += run_passes(batch, 1.0);
       num_targets += batch.num_targets;
     }
     return num_targets == 0 ? 0.0 : sum / static_cast<double>(num_targets);
@@ -226,6 +254,7 @@ class Run {
   RowStream stream_;
   std::optional<Twin> twin_;
   std::optional<Twin> teacher_;
+  std::optional<Workers> workers_;
   std::optional<AdamW> optimizer_;
   CheckpointState state_;
   TrainOutcome outcome_;

@@ -68,6 +68,14 @@ Result<Twin> Twin::create(const ModelSpec& spec, const ExportSource& source,
   return twin;
 }
 
+Twin Twin::with_own_gradients() const {
+  Twin twin = *this;
+  for (TwinParameter& parameter : twin.parameters_) {
+    parameter.value = parameter.value.detach().set_requires_grad(true);
+  }
+  return twin;
+}
+
 const at::Tensor* Twin::find(TensorRole role, std::size_t layer, std::size_t expert) const {
   const auto found = index_.find({role, layer, expert});
   return found == index_.end() ? nullptr : &parameters_[found->second].value;

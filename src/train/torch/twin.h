@@ -48,6 +48,9 @@ class Twin {
   static Result<Twin> create(const ModelSpec& spec, const ExportSource& source,
                              const TwinOptions& options);
 
+  // The same values, without a copy of them; what is learned by it is added up apart.
+  Twin with_own_gradients() const;
+
   // [B, T, E] after the final norm.
   at::Tensor hidden(const TwinBatch& batch) const;
   // [..., V] f32 of such states.
