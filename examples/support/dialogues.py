@@ -1,243 +1,317 @@
-"""Conversations: an intent, the facts that it asks for, the answer that those facts demand."""
+"""Conversations: who asks what, in which words, one turn after the other."""
 import chinese
 import english
-from facts import DAYS, DAYS_ZH, ITEMS, Shop, order_number
+from facts import Shop, default_shop, default_prompt, order_number
 from grammar import expand
+from items import ITEMS, STREETS, STREETS_ZH
+from turns import NEEDS, Speaker, Turn, list_turn, order_facts, order_turn, plain_turn, shop_turn
 
 WORDS = {"en": english, "zh": chinese}
-ORDER_INTENTS = ["status", "arrival", "items", "total", "cancel", "return", "refund", "invoice",
-                 "address", "broken"]
-SHOP_INTENTS = ["refund_time", "policy", "shipping", "shipping_for", "stock", "price",
-                "price_of_many", "enough", "hours", "open_on", "warranty", "warranty_for"]
+ORDER_INTENTS = ["status"] * 5 + ["arrival"] * 3 + ["return"] * 3 + ["cancel", "total"] * 2 + [
+    "items", "refund", "invoice", "address", "broken", "quantity", "each", "carrier",
+    "days_until"]
+SHOP_INTENTS = ["refund_time", "policy", "shipping", "shipping_for", "shipping_for", "stock",
+                "stock",
+                "price", "price_of_many", "enough", "hours", "open_on", "open_on", "warranty",
+                "warranty_for", "warranty_for", "price_of_many", "enough"]
+RARE_INTENTS = ["today", "contact", "location", "payment", "gap", "gap", "buy"]
+LIST_INTENTS = ["list_orders", "list_orders", "most_expensive", "arrives_first", "sum_all",
+                "sum_two"]
 PLAIN_INTENTS = ["password", "email", "delete", "hello", "thanks", "bye", "how", "who", "human",
-                 "angry", "outside"]
-NEEDS = {"return": "returns", "refund_time": "returns", "policy": "returns", "shipping": "delivery",
-         "shipping_for": "delivery", "stock": "stock", "price": "stock", "price_of_many": "stock",
-         "enough": "stock", "hours": "hours", "open_on": "hours", "warranty": "warranty",
-         "warranty_for": "warranty"}
-# 1: said as it is. 2: looked up among others or put into other words. 3: compared. 4: computed.
-DIFFICULTY = {"status": 2, "arrival": 2, "items": 2, "total": 2, "cancel": 3, "return": 4,
-              "refund": 2, "address": 3, "broken": 2, "shipping_for": 3, "stock": 2, "price": 2,
-              "price_of_many": 4, "enough": 4, "open_on": 3, "warranty_for": 3}
+                 "angry"] + ["outside"] * 6
+SMALL_TALK = {"hello", "thanks", "bye", "how", "who", "human", "angry", "outside"}
+RARE_PARTS = {"contact", "location", "payment"}
+NUMBER_ONLY = "{number}"
 
 
-class Turn:
-    """What is asked, what is right, and what an answer has to contain to be right."""
+class Talk:
+    """One conversation as it grows."""
 
-    def __init__(self, intent, case, facts, contains=(), lacks=()):
-        self.intent, self.case, self.facts = intent, case, facts
-        self.contains, self.lacks = list(contains), list(lacks)
-        self.difficulty = DIFFICULTY.get(intent, 1)
+    def __init__(self, rng, shop, language, held_out, unseen):
+        self.rng, self.shop, self.held_out, self.unseen = rng, shop, held_out, unseen
+        self.speak(language)
+        self.last = None
+
+    def speak(self, language):
+        self.language, self.words = language, WORDS[language]
+        self.who = Speaker(self.shop, language)
+
+    def pick(self, texts):
+        return self.rng.choice(texts[1 if self.unseen else 0])
+
+    def named(self, kind, facts):
+        """A way to name an order, with its facts."""
+        text = self.rng.choice(self.words.ORDER[kind])
+        return expand(text, self.rng, facts)
+
+    def kind_for(self, intent, order):
+        draw = self.rng.random()
+        if draw < 0.78 or intent in ("quantity", "each"):
+            return "number"
+        if draw < 0.93 and intent != "items":
+            return "item" if order.quantity == 1 else "items"
+        return "position"
+
+    def order_text(self, texts, intent, order, facts, kind):
+        index = self.shop.orders.index(order)
+        facts["position"] = self.words.POSITIONS[index]
+        template = self.pick(texts)
+        while not self.fits(template, kind):
+            template = self.pick(texts)
+        facts["order"] = self.named(kind, facts)
+        while kind == "pronoun" and not facts["order"] and not template.startswith("{order}"):
+            facts["order"] = self.named(kind, facts)
+        return expand(template, self.rng, facts)
+
+    def fits(self, template, kind):
+        """Whether a text can name an order in this way."""
+        if NUMBER_ONLY in template and kind != "number":
+            return False
+        if kind != "pronoun":
+            return True
+        if self.language == "en":
+            return not template.startswith("{order}") and ": {order}" not in template
+        return not template.startswith(("{order}，", "{order}？")) and "，{order}" not in template
+
+    def about_order(self):
+        """A question about an order that it names."""
+        rng, intent = self.rng, self.rng.choice(ORDER_INTENTS)
+        if not self.shop.orders or rng.random() < 0.1:
+            return self.about_unknown(intent)
+        order = rng.choice(self.shop.orders)
+        if intent == "each" and self.shop.cents and order.quantity > 1:
+            intent = "total"
+        turn = order_turn(self.who, rng, intent, order)
+        text = self.order_text(self.words.USER[intent], intent, order, turn.facts,
+                               self.kind_for(intent, order))
+        return turn, text
+
+    def about_unknown(self, intent):
+        """A question about an order that the prompt does not have."""
+        rng, orders = self.rng, self.shop.orders
+        facts = self.who.common(rng)
+        if orders and rng.random() < 0.2:
+            mine = {order.item for order in orders}
+            item = rng.choice([one for one in ITEMS if one not in mine])
+            intent = rng.choice(["status", "arrival", "total", "cancel"])
+            facts.update(self.who.item(item))
+            template = NUMBER_ONLY
+            while NUMBER_ONLY in template:
+                template = self.pick(self.words.USER[intent])
+            kind, case = "item", "unknown_item"
+            contains = [self.who.say("I don't see", "没有找到"), facts["item"]]
+        else:
+            prefix = ""
+            if orders and not orders[0].number[0].isdigit():
+                prefix = orders[0].number.rstrip("0123456789")
+            number = order_number(rng, self.held_out, prefix)
+            while number in {order.number for order in orders}:
+                number = order_number(rng, self.held_out, prefix)
+            facts["number"], kind, case = number, "number", "unknown"
+            template = self.pick(self.words.USER[intent])
+            contains = [self.who.say("check", "核对"), number]
+        facts["order"] = self.named(kind, facts)
+        facts.setdefault("quantity", 1)
+        turn = Turn(intent, case, facts, contains, [order.number for order in orders])
+        turn.difficulty = 3
+        return turn, expand(template, rng, facts)
+
+    def about_unnamed(self):
+        """A question about an order that is not named: the only one, or which?"""
+        rng, orders = self.rng, self.shop.orders
+        intent = rng.choice(list(self.words.UNNAMED))
+        text = expand(self.pick(self.words.UNNAMED[intent]), rng)
+        if not orders:
+            return Turn("which", "no_orders", self.who.common(rng),
+                        [self.who.say("don't see any", "没有您的订单")]), text
+        if len(orders) == 1:
+            turn = order_turn(self.who, rng, intent, orders[0])
+            turn.difficulty = max(turn.difficulty, 3)
+            return turn, text
+        numbers = [order.number for order in orders]
+        last = self.who.say(" or ", "还是")
+        joined = self.who.say(", ", "、").join(numbers[:-1]) + last + numbers[-1]
+        turn = Turn("which", "which", {**self.who.common(rng), "numbers": joined},
+                    [self.who.say("which order", "哪个订单")] + numbers)
+        turn.wanted = intent
+        return turn, text
+
+    def chosen(self):
+        """The order that was asked for: a number, or its item, and no more."""
+        rng, order = self.rng, self.rng.choice(self.shop.orders)
+        turn = order_turn(self.who, rng, self.last.wanted, order)
+        turn.difficulty = 4
+        kind = rng.choice(["number", "number", "number", "item", "position"])
+        if kind == "item" and order.quantity > 1:
+            kind = "items"
+        turn.facts["position"] = self.words.POSITIONS[self.shop.orders.index(order)]
+        template = NUMBER_ONLY
+        while NUMBER_ONLY in template and kind != "number" or template == NUMBER_ONLY:
+            template = self.pick(self.words.CHOSEN)
+        turn.facts["order"] = order.number if rng.random() < 0.4 else self.named(kind, turn.facts)
+        return turn, expand(template, rng, turn.facts)
+
+    def confirmed(self):
+        """The reply to a question of the assistant."""
+        rng = self.rng
+        facts = order_facts(self.who, rng, self.last.order)
+        if self.last.case == "cancel_yes":
+            yes = rng.random() < 0.7
+            text = self.words.CONFIRM["confirm_yes" if yes else "confirm_no"]
+            turn = Turn("confirm", "cancel_done" if yes else "cancel_kept", facts,
+                        [facts["number"]])
+        else:
+            house = rng.randrange(1, 300)
+            street = rng.choice(STREETS if self.language == "en" else STREETS_ZH)
+            facts = {**facts, "place": self.who.say(f"{house} {street}", f"{street}{house}号")}
+            text = self.words.CONFIRM["new_address"]
+            turn = Turn("confirm", "address_done", facts, [facts["number"], facts["place"]])
+        turn.order = self.last.order
+        turn.difficulty = 4
+        return turn, expand(self.pick(text), rng, facts)
+
+    def following(self):
+        """A turn about the order that was talked about last, or the same of another order."""
+        rng, order = self.rng, self.last.order
+        others = [one for one in self.shop.orders if one is not order]
+        if others and self.last.intent in self.words.USER and (
+                self.last.intent in set(ORDER_INTENTS)) and rng.random() < 0.4:
+            other, intent = rng.choice(others), self.last.intent
+            if intent == "each" and self.shop.cents:
+                intent = "total"
+            kind = self.kind_for(intent, other)
+            if len(others) == 1 and rng.random() < 0.4:
+                kind = "other"
+            turn = order_turn(self.who, rng, intent, other)
+            text = self.order_text(self.words.SAME, intent, other, turn.facts, kind)
+        else:
+            intent = rng.choice([name for name in self.words.FOLLOW_UP
+                                 if name != self.last.intent])
+            turn = order_turn(self.who, rng, intent, order)
+            texts = self.words.FOLLOW_UP[intent]
+            if rng.random() < 0.4:
+                texts = self.words.USER[intent]
+            text = self.order_text(texts, intent, order, turn.facts, "pronoun")
+        turn.difficulty = 4
+        return turn, text
+
+    def any_turn(self, first):
+        """A question that needs nothing from before."""
+        rng, draw = self.rng, self.rng.random()
+        if draw < 0.47:
+            return self.about_order()
+        if draw < 0.74:
+            intent = rng.choice(SHOP_INTENTS)
+            while NEEDS[intent] not in self.shop.known and rng.random() < 0.7:
+                intent = rng.choice(SHOP_INTENTS)
+            if self.shop.cents and intent == "price_of_many":
+                intent = "price"
+            turn = shop_turn(self.who, rng, intent)
+        elif draw < 0.79:
+            intent = rng.choice(RARE_INTENTS + sorted(RARE_PARTS & self.shop.known) * 4)
+            turn = shop_turn(self.who, rng, intent)
+        elif draw < 0.84:
+            return self.about_unnamed()
+        elif draw < 0.88 and self.shop.orders:
+            intent = rng.choice(LIST_INTENTS)
+            if intent.startswith("sum") and (self.shop.cents or len(self.shop.orders) > 3):
+                intent = "list_orders"
+            if intent == "sum_two" and len(self.shop.orders) < 2:
+                intent = "list_orders"
+            turn = list_turn(self.who, rng, intent)
+        else:
+            intent = rng.choice(PLAIN_INTENTS)
+            if first and intent in ("thanks", "bye"):
+                intent = "hello"
+            turn = plain_turn(self.who, rng, intent)
+        return turn, expand(self.pick(self.words.USER[turn.intent]), rng, turn.facts)
+
+    def next_turn(self, first):
+        rng, last = self.rng, self.last
+        if last is not None and hasattr(last, "wanted") and rng.random() < 0.8:
+            return self.chosen()
+        if last is not None and last.case in ("cancel_yes", "address_yes") and rng.random() < 0.5:
+            return self.confirmed()
+        if last is not None and last.order is not None and rng.random() < 0.45:
+            return self.following()
+        turn, text = self.any_turn(first)
+        if not self.unseen and turn.intent not in SMALL_TALK - {"outside"}:
+            text = self.around(text, turn)
+        return turn, text
+
+    def around(self, text, turn):
+        """What stands before and after a question."""
+        rng = self.rng
+        before = expand(rng.choice(self.words.HELLO), rng)
+        after = expand(rng.choice(self.words.PLEASE), rng)
+        if after and self.language == "zh" and text[-1] not in "。？！，":
+            after = "，" + after
+        if after and self.language == "en" and text[-1].isalnum() and after[1:2].isupper():
+            after = "." + after
+        return before + text + after
+
+    def add_turn(self, messages, first):
+        turn, text = self.next_turn(first)
+        self.last = turn
+        answer = expand(self.rng.choice(self.words.ANSWER[turn.case]), self.rng, turn.facts)
+        messages.append({"role": "user", "content": self.written(text)})
+        messages.append({"role": "assistant", "content": answer})
+
+    def written(self, text):
+        """As people type: with and without capitals, ends of sentences, and right letters."""
+        rng = self.rng
+        draw = rng.random()
+        text = text.strip()
+        if self.language == "zh":
+            text = text.replace("  ", " ").replace("，，", "，")
+            for wrong, right in (("，。", "。"), ("，？", "？"), ("，的", "的"), ("，！", "！")):
+                text = text.replace(wrong, right)
+            text = text.strip("，")
+            if draw < 0.15 and text[-1:] in "。？！":
+                text = text[:-1]
+            elif draw < 0.2:
+                text = text.replace("？", "?").replace("，", ",").replace("。", ".")
+            return text
+        if draw < 0.55:
+            text = text[:1].upper() + text[1:]
+        elif draw < 0.7:
+            text = text.lower()
+        if rng.random() < 0.15 and text[-1:] in ".?!":
+            text = text[:-1]
+        if rng.random() < 0.08 and not self.unseen:
+            text = misspelt(text, rng)
+        return text
 
 
-def order_facts(shop, order):
-    days = (shop.today - order.event).days
-    return {"number": order.number, "item": order.item[0 if shop.language == "en" else 2],
-            "measure": order.item[3], "quantity": order.quantity, "total": shop.money(order.total),
-            "carrier": order.carrier, "date": shop.date(order.event), "shop": shop.name,
-            "days": days, "days_text": "1 day" if days == 1 else f"{days} days",
-            "return_days": shop.return_days}
-
-
-def order_turn(shop, intent, order):
-    facts = order_facts(shop, order)
-    english_text = shop.language == "en"
-    no = "can't" if english_text else "不能"
-    if intent in ("status", "arrival"):
-        case = f"status_{order.status}"
-        if intent == "arrival" and order.status in ("processing", "shipped"):
-            case = f"arrival_{order.status}"
-        return Turn(intent, case, facts, [facts["date"]])
-    if intent == "cancel":
-        case = {"processing": "yes"}.get(order.status, order.status)
-        if order.status == "cancelled":
-            word = "already cancelled" if english_text else "已经取消"
-            return Turn(intent, "cancel_cancelled", facts, [word], [no])
-        refuses = order.status != "processing"
-        return Turn(intent, f"cancel_{case}", facts, [no] if refuses else [],
-                    [] if refuses else [no])
-    if intent == "return":
-        if order.status == "cancelled":
-            return Turn(intent, "return_cancelled", facts, ["cancelled" if english_text else "取消"])
-        if order.status != "delivered":
-            return Turn(intent, "return_early", facts, [str(shop.return_days)])
-        late = facts["days"] > shop.return_days
-        words = ["Sorry" if english_text else "抱歉"]
-        return Turn(intent, "return_no" if late else "return_yes", facts,
-                    words if late else [str(facts["days"])], [] if late else words)
-    if intent == "address":
-        case = {"processing": "yes", "cancelled": "cancelled"}.get(order.status, "no")
-        return Turn(intent, f"address_{case}", facts, [no] if case == "no" else [],
-                    [no] if case == "yes" else [])
-    contains = {"items": [facts["item"], str(order.quantity)], "total": [facts["total"]],
-                "refund": [facts["total"]], "invoice": [order.number],
-                "broken": [facts["item"]]}[intent]
-    return Turn(intent, intent, facts, contains)
-
-
-def item_facts(shop, rng, item):
-    left, price = shop.stock.get(item, (0, 0))
-    name, many = (item[0], item[1]) if shop.language == "en" else (item[2], item[2])
-    quantity = rng.choice([2, 2, 3, 3, 4, 5, 6])
-    return {"item": name, "items": many, "measure": item[3], "left": left, "quantity": quantity,
-            "left_items": name if left == 1 else many, "price": shop.money(price),
-            "sum": shop.money(price * quantity), "shop": shop.name}
-
-
-def item_turn(shop, rng, intent):
-    known = list(shop.stock)
-    item = rng.choice(known)
-    if intent == "stock" and rng.random() < 0.2:
-        item = rng.choice([other for other in ITEMS if other not in shop.stock])
-        return Turn(intent, "stock_unknown", item_facts(shop, rng, item),
-                    ["no information" if shop.language == "en" else "没有"])
-    facts = item_facts(shop, rng, item)
-    sorry = "Sorry" if shop.language == "en" else "抱歉"
-    if intent == "stock":
-        if facts["left"] == 0:
-            return Turn(intent, "stock_none", facts, [sorry])
-        return Turn(intent, "stock_some", facts, [str(facts["left"]), facts["price"]], [sorry])
-    if intent == "enough":
-        if facts["left"] == 0:
-            return Turn(intent, "stock_none", facts, [sorry])
-        if facts["left"] < facts["quantity"]:
-            return Turn(intent, "enough_no", facts, [sorry, str(facts["left"])])
-        return Turn(intent, "enough_yes", facts, [facts["sum"]], [sorry])
-    return Turn(intent, intent, facts, [facts["price" if intent == "price" else "sum"]])
-
-
-def open_turn(shop, rng, facts):
-    weekday = rng.randrange(7)
-    english_text = shop.language == "en"
-    facts["day"] = (DAYS if english_text else DAYS_ZH)[weekday]
-    sorry = "Sorry" if english_text else "抱歉"
-    if weekday < 5:
-        return Turn("open_on", "open_weekday", facts, [str(shop.opens), str(shop.closes)], [sorry])
-    if weekday == 5 and shop.saturday:
-        hours = [str(shop.opens), str(shop.saturday)]
-        return Turn("open_on", "open_saturday", facts, hours, [sorry])
-    return Turn("open_on", "closed", facts, [sorry])
-
-
-def shop_turn(shop, rng, intent):
-    if intent in ("stock", "price", "price_of_many", "enough"):
-        return item_turn(shop, rng, intent)
-    saturday = ""
-    if shop.saturday:
-        saturday = (f", and on Saturday from {shop.opens} to {shop.saturday}"
-                    if shop.language == "en" else f"，周六{shop.opens}点到{shop.saturday}点")
-    facts = {"return_days": shop.return_days, "refund_days": shop.refund_days, "shop": shop.name,
-             "shipping": shop.money(shop.shipping), "free_from": shop.money(shop.free_from),
-             "warranty": shop.warranty, "opens": shop.opens, "closes": shop.closes,
-             "saturday": shop.saturday, "saturday_text": saturday}
-    if intent == "open_on":
-        return open_turn(shop, rng, facts)
-    if intent == "shipping_for":
-        amount = rng.randrange(10, 2 * shop.free_from)
-        facts["amount"] = shop.money(amount)
-        free = amount >= shop.free_from
-        paid = "you pay" if shop.language == "en" else "不到"
-        return Turn(intent, "shipping_free" if free else "shipping_paid", facts,
-                    [] if free else [paid, shop.money(shop.shipping)], [paid] if free else [])
-    if intent == "warranty_for":
-        facts["months"] = rng.choice([1, 2, 3, 5, 6, 8, 10, 11, 13, 14, 18, 20, 25, 28, 30, 38, 40])
-        item = rng.choice(ITEMS)
-        facts["item"] = item[0 if shop.language == "en" else 2]
-        covered = facts["months"] < shop.warranty
-        sorry = "Sorry" if shop.language == "en" else "抱歉"
-        return Turn(intent, "warranty_yes" if covered else "warranty_no", facts,
-                    [] if covered else [sorry], [sorry] if covered else [])
-    contains = {"refund_time": [str(shop.refund_days)], "policy": [str(shop.return_days)],
-                "shipping": [facts["shipping"], facts["free_from"]],
-                "hours": [str(shop.opens), str(shop.closes)], "warranty": [str(shop.warranty)]}
-    return Turn(intent, intent, facts, contains[intent])
-
-
-def plain_turn(shop, intent):
-    refuses = {"en": "help", "zh": "抱歉"}[shop.language]
-    return Turn(intent, intent, {"shop": shop.name}, [refuses] if intent == "outside" else [])
-
-
-def unknown_turn(shop, rng, intent, held_out):
-    numbers = {order.number for order in shop.orders}
-    number = next(iter(numbers))
-    while number in numbers:
-        number = order_number(rng, held_out)
-    item = rng.choice(ITEMS)
-    facts = {"number": number, "shop": shop.name, "item": item[0 if shop.language == "en" else 2]}
-    turn = Turn(intent, "unknown", facts, ["check" if shop.language == "en" else "订单"],
-                [other.number for other in shop.orders])
-    turn.difficulty = 3
-    return turn
-
-
-def or_not_known(shop, turn):
-    if NEEDS.get(turn.intent, "orders") in shop.known:
-        return turn
-    if turn.intent == "return" and turn.case == "return_cancelled":
-        return turn
-    word = "don't have that" if shop.language == "en" else "没有这方面"
-    return Turn(turn.intent, "not_known", turn.facts, [word])
-
-
-def draw_turn(shop, rng, held_out):
-    kind = rng.random()
-    if kind < 0.48:
-        intent = rng.choice(ORDER_INTENTS + ["status", "status", "arrival", "return"])
-        if rng.random() < 0.1:
-            return unknown_turn(shop, rng, intent, held_out)
-        return or_not_known(shop, order_turn(shop, intent, rng.choice(shop.orders)))
-    if kind < 0.8:
-        return or_not_known(shop, shop_turn(shop, rng, rng.choice(SHOP_INTENTS)))
-    if kind < 0.84:
-        word = "number" if shop.language == "en" else "订单号"
-        return Turn("which", "which", {"shop": shop.name}, [word])
-    return plain_turn(shop, rng.choice(PLAIN_INTENTS + ["outside", "outside"]))
-
-
-def ask(words, turn, rng, unseen):
-    """The user's text. Unseen shapes are texts that no training conversation has."""
-    texts = words.WHICH if turn.intent == "which" else words.USER[turn.intent]
-    text = expand(rng.choice(texts[1 if unseen else 0]), rng, turn.facts)
-    if turn.intent not in PLAIN_INTENTS[3:8] and not unseen:
-        text = expand(rng.choice(words.HELLO), rng) + text + expand(rng.choice(words.PLEASE), rng)
-    return text[:1].upper() + text[1:] if rng.random() < 0.7 else text
-
-
-def answer(words, turn, rng):
-    return expand(rng.choice(words.ANSWER[turn.case]), rng, turn.facts)
-
-
-def follow_up(words, shop, turn, rng, unseen):
-    """A turn about the order that was talked about last, which it does not name."""
-    order = next((one for one in shop.orders if one.number == turn.facts.get("number")), None)
-    if order is None:
-        return None, ""
-    intent = rng.choice([name for name in words.FOLLOW_UP if name != turn.intent])
-    following = or_not_known(shop, order_turn(shop, intent, order))
-    following.difficulty = 4
-    return following, expand(rng.choice(words.FOLLOW_UP[intent][1 if unseen else 0]), rng,
-                             following.facts)
+def misspelt(text, rng):
+    """One longer word with two letters swapped, one left out, or one twice."""
+    words = text.split(" ")
+    places = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    if not places:
+        return text
+    place = rng.choice(places)
+    word = words[place]
+    at = rng.randrange(1, len(word) - 2)
+    words[place] = rng.choice([word[:at] + word[at + 1] + word[at] + word[at + 2:],
+                               word[:at] + word[at + 1:], word[:at] + word[at] + word[at:]])
+    return " ".join(words)
 
 
 def conversation(rng, held_out=False, unseen=False, num_turns=None):
-    """Messages from the system prompt to the last answer, and the last turn."""
-    language = rng.choice(["en", "zh"])
-    words = WORDS[language]
-    shop = Shop(rng, language, held_out)
-    messages = [{"role": "system", "content": shop.prompt(rng)}]
-    turn = None
-    for i in range(num_turns or rng.choice([1, 2, 2, 3, 4])):
-        last_unseen = unseen
-        following, text = None, ""
-        if turn is not None and rng.random() < 0.5:
-            following, text = follow_up(words, shop, turn, rng, last_unseen)
-        if following is None:
-            following = draw_turn(shop, rng, held_out)
-            if i == 0 and following.intent in ("thanks", "bye"):
-                following = plain_turn(shop, "hello")
-            text = ask(words, following, rng, last_unseen)
-        turn = following
-        messages.append({"role": "user", "content": text})
-        messages.append({"role": "assistant", "content": answer(words, turn, rng)})
-    return language, messages, turn
+    """The last user's language, messages from the system prompt to an answer, the last turn."""
+    if not held_out and rng.random() < 0.02:
+        shop, language = default_shop(), rng.choice(["en", "zh"])
+        prompt = default_prompt()
+    else:
+        shop = Shop(rng, rng.choice(["en", "zh"]), held_out)
+        language = shop.language
+        if rng.random() < 0.2:
+            language = "zh" if language == "en" else "en"
+        prompt = shop.prompt(rng)
+    messages = [{"role": "system", "content": prompt}]
+    talk = Talk(rng, shop, language, held_out, unseen)
+    for i in range(num_turns or rng.choice([2, 3, 3, 4, 4, 5])):
+        if i > 0 and rng.random() < 0.03:
+            talk.speak("zh" if talk.language == "en" else "en")
+        talk.add_turn(messages, i == 0)
+    return talk.language, messages, talk.last

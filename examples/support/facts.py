@@ -1,69 +1,51 @@
 """Shops with orders, stock and rules: what a system prompt tells the assistant."""
 import datetime
 
-ITEMS = [  # English, plural, Chinese, Chinese measure word, price range
-    ("kettle", "kettles", "电水壶", "个", (18, 60)), ("desk lamp", "desk lamps", "台灯", "盏", (15, 70)),
-    ("backpack", "backpacks", "背包", "个", (25, 90)), ("mug", "mugs", "马克杯", "个", (5, 18)),
-    ("keyboard", "keyboards", "键盘", "个", (20, 99)), ("mouse", "mice", "鼠标", "个", (10, 60)),
-    ("headset", "headsets", "耳机", "副", (20, 120)), ("blanket", "blankets", "毛毯", "条", (15, 60)),
-    ("pillow", "pillows", "枕头", "个", (10, 40)), ("notebook", "notebooks", "笔记本", "本", (3, 12)),
-    ("umbrella", "umbrellas", "雨伞", "把", (8, 35)), ("toaster", "toasters", "面包机", "台", (20, 80)),
-    ("clock", "clocks", "闹钟", "个", (9, 45)), ("chair", "chairs", "椅子", "把", (35, 150)),
-    ("towel", "towels", "毛巾", "条", (5, 20)), ("bottle", "bottles", "水杯", "个", (8, 30)),
-    ("jacket", "jackets", "外套", "件", (35, 140)), ("pair of shoes", "pairs of shoes", "鞋子", "双",
-                                                    (30, 120)),
-    ("phone case", "phone cases", "手机壳", "个", (6, 25)), ("charger", "chargers", "充电器", "个",
-                                                          (9, 40)),
-    ("speaker", "speakers", "音箱", "个", (20, 130)), ("frying pan", "frying pans", "平底锅", "口",
-                                                      (15, 70)),
-    ("camera", "cameras", "相机", "台", (80, 190)), ("puzzle", "puzzles", "拼图", "盒", (8, 30)),
-]
-SHOPS = ["Northwind", "Lumen Home", "Bluebird", "Oak & Co", "Harbor Goods", "Maple Lane",
-         "Brightside", "Riverstone", "Papaya", "Kite Store", "Juniper", "Silver Fern"]
-SHOPS_ZH = ["青禾商城", "蓝鸟家居", "云朵优品", "小满生活", "橙子数码", "木子良品", "星河商店", "春山家品",
-            "四季优选", "白鹿小店"]
-CARRIERS = ["DHL", "UPS", "FedEx", "GLS", "DPD"]
-CARRIERS_ZH = ["顺丰", "中通", "圆通", "京东", "韵达"]
+import layouts
+from items import (CARRIERS, FIRST, FIRST_ZH, ITEMS, PAYMENTS, SECOND, SECOND_ZH, STREETS,
+                   STREETS_ZH)
+
 STATUSES = ["processing", "shipped", "delivered", "cancelled"]
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September",
           "October", "November", "December"]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 DAYS_ZH = ["周一", "周二", "周三", "周四", "周五", "周六", "周日"]
-CURRENCIES = {"en": ["$", "€", "£"], "zh": ["元"]}
+CURRENCIES = {"en": ["$", "$", "€", "£"], "zh": ["元", "元", "¥"]}
+# How money of each sign is said in the other language.
+FOREIGN = {"$": "{}美元", "€": "{}欧元", "£": "{}英镑", "元": "{} yuan", "¥": "{} yuan"}
+PARTS = {"returns": 0.65, "delivery": 0.5, "warranty": 0.45, "hours": 0.45, "stock": 0.5,
+         "contact": 0.1, "location": 0.1, "payment": 0.1}
 
 
 def is_held_out(number):
     """One order number in ten belongs to the tasks alone."""
-    return (int(number) * 2654435761 >> 7) % 10 == 0
+    digits = int("".join(char for char in number if char.isdigit()))
+    return (digits * 2654435761 >> 7) % 10 == 0
 
 
-def order_number(rng, held_out):
+def order_number(rng, held_out, prefix=""):
     while True:
-        digits = rng.choice([4, 5, 5, 5, 6])
-        number = str(rng.randrange(10 ** (digits - 1), 10 ** digits))
+        digits = rng.choice([4, 5, 5, 5, 5, 6, 6, 7, 8])
+        number = prefix + str(rng.randrange(10 ** (digits - 1), 10 ** digits))
         if is_held_out(number) == held_out:
             return number
 
 
-def english_date(date):
-    return f"{MONTHS[date.month - 1]} {date.day}"
-
-
-def chinese_date(date):
+def date_in(date, language):
+    if language == "en":
+        return f"{MONTHS[date.month - 1]} {date.day}"
     return f"{date.month}月{date.day}日"
 
 
 class Order:
-    def __init__(self, rng, language, today, held_out):
-        self.number = order_number(rng, held_out)
+    def __init__(self, rng, today, held_out, prefix, cents):
+        self.number = order_number(rng, held_out, prefix)
         self.item = rng.choice(ITEMS)
         self.quantity = rng.choice([1, 1, 1, 2, 2, 3, 4])
-        low, high = self.item[4]
-        self.price = rng.randrange(low, high + 1)
+        self.price = amount(rng, self.item, cents)
         self.total = self.quantity * self.price
         self.status = rng.choice(STATUSES[:3] * 3 + STATUSES[3:])
-        self.carrier = rng.choice(CARRIERS if language == "en" else CARRIERS_ZH)
-        self.ordered = today - datetime.timedelta(days=rng.randrange(3, 40))
+        self.carrier = rng.choice(CARRIERS)
         if self.status == "shipped":
             self.event = today + datetime.timedelta(days=rng.randrange(1, 8))
         elif self.status == "processing":
@@ -72,87 +54,111 @@ class Order:
             self.event = today - datetime.timedelta(days=rng.randrange(1, 40))
 
 
+def amount(rng, item, cents):
+    """A price in hundredths."""
+    price = rng.randrange(item[4][0], item[4][1] + 1) * 100
+    return price + rng.choice([50, 90, 99, 95, 49, rng.randrange(1, 100)]) if cents else price
+
+
 class Shop:
-    """Everything that one system prompt says."""
+    """Everything that one system prompt says, in the language that it says it in."""
 
-    def __init__(self, rng, language, held_out, num_orders=None):
+    def __init__(self, rng, language, held_out):
         self.language = language
-        self.name = rng.choice(SHOPS if language == "en" else SHOPS_ZH)
+        if language == "en":
+            self.name = rng.choice(FIRST) + rng.choice(SECOND)
+        else:
+            self.name = rng.choice(FIRST_ZH) + rng.choice(SECOND_ZH)
         self.currency = rng.choice(CURRENCIES[language])
-        self.today = datetime.date(2026, 1, 1) + datetime.timedelta(days=rng.randrange(0, 700))
-        count = num_orders or rng.choice([1, 1, 2, 2, 3, 4])
+        self.today = datetime.date(2025, 6, 1) + datetime.timedelta(days=rng.randrange(0, 900))
+        self.cents = rng.random() < 0.2
+        letter = rng.choice("ABCDEFGHKLMNPRSTWX")
+        prefix = rng.choice([""] * 8 + [letter + "-", letter, "ORD-"])
         self.orders = []
+        count = rng.choice([0] + [1, 2, 2, 2, 2, 3] * 6 + [4] * 3)
         while len(self.orders) < count:
-            order = Order(rng, language, self.today, held_out)
+            order = Order(rng, self.today, held_out, prefix, self.cents)
             if all(order.number != other.number and order.item != other.item
-                   for other in self.orders):
+                   and order.total != other.total for other in self.orders):
                 self.orders.append(order)
-        self.return_days = rng.choice([7, 14, 15, 30, 60])
-        self.refund_days = rng.choice([3, 5, 7, 10])
-        self.free_from = rng.choice([30, 40, 50, 60, 80, 100])
-        self.shipping = rng.choice([3, 4, 5, 6, 8, 10])
-        self.warranty = rng.choice([12, 24, 36])
-        self.opens = rng.choice([8, 9, 10])
-        self.closes = rng.choice([17, 18, 19, 20, 21])
-        self.saturday = rng.choice([None, 13, 14, 16])
+        self.rules(rng)
         self.stock = {}
-        for item in rng.sample(ITEMS, rng.choice([2, 3, 4])):
-            self.stock[item] = (rng.choice([0, 0, 1, 2, 3, 5, 8, 12, 20]),
-                                rng.randrange(item[4][0], item[4][1] + 1))
+        for item in rng.sample(ITEMS, rng.choice([2, 2, 3, 4])):
+            self.stock[item] = (rng.choice([0, 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 34]),
+                                amount(rng, item, self.cents))
+        self.known = {name for name, share in PARTS.items() if rng.random() < share}
+        self.known.add("orders")
 
-    def money(self, amount):
-        if self.language == "zh":
-            return f"{amount}元"
-        return f"{self.currency}{amount}"
+    def rules(self, rng):
+        self.return_days = rng.choice([7, 10, 14, 15, 20, 21, 28, 30, 30, 45, 60, 90])
+        self.refund_days = rng.choice([2, 3, 4, 5, 6, 7, 8, 10, 12])
+        self.free_from = rng.choice([25, 30, 35, 40, 45, 50, 60, 75, 80, 99, 100, 120]) * 100
+        self.shipping = rng.choice([3, 4, 5, 6, 7, 8, 9, 10, 12]) * 100
+        if self.cents:
+            self.shipping += rng.choice([50, 90, 95, 99])
+        self.warranty = rng.choice([6, 12, 12, 18, 24, 24, 36])
+        self.clock = rng.choice(["hour", "colon", "noon"][:3 if self.language == "en" else 2])
+        self.opens = rng.choice([7, 8, 9, 10, 11])
+        self.closes = rng.choice([16, 17, 18, 19, 20, 21, 22])
+        self.saturday = rng.choice([None, 13, 14, 15, 16])
+        self.phone = f"0{rng.randrange(200, 900)} {rng.randrange(1000, 10000)}"
+        self.house = rng.randrange(1, 200)
+        self.street = rng.choice(list(zip(STREETS, STREETS_ZH)))
+        self.payments = rng.sample(PAYMENTS, rng.choice([2, 3]))
 
-    def date(self, date):
-        return english_date(date) if self.language == "en" else chinese_date(date)
+    def money(self, cents, language=None):
+        """An amount in a language: the sign of the shop, or the currency's name in the other."""
+        number = str(cents // 100) if cents % 100 == 0 else f"{cents / 100:.2f}"
+        language = language or self.language
+        if language != self.language:
+            return FOREIGN[self.currency].format(number)
+        return f"{number}元" if self.currency == "元" else f"{self.currency}{number}"
 
-    def line_of(self, order):
-        date = order.event.isoformat()
-        if self.language == "en":
-            last = {"processing": f"ships {date}", "cancelled": f"cancelled {date}",
-                    "delivered": f"delivered {date}",
-                    "shipped": f"shipped with {order.carrier}, arrives {date}"}[order.status]
-            what = f"{order.quantity} x {order.item[0]}"
-            return f"{order.number}: {what}, {self.money(order.total)}, {last}"
-        last = {"processing": f"{date}发货", "cancelled": f"{date}已取消", "delivered": f"{date}已签收",
-                "shipped": f"{order.carrier}运输中，{date}送达"}[order.status]
-        return f"{order.number}：{order.item[2]}×{order.quantity}，{self.money(order.total)}，{last}"
+    def hour(self, hour, language=None):
+        """An hour as the prompt writes it; in the other language on the 24-hour clock."""
+        language = language or self.language
+        if language == self.language and self.clock == "colon":
+            return f"{hour}:00"
+        if language == "en":
+            if language == self.language and self.clock == "noon":
+                return f"{(hour - 1) % 12 + 1} {'am' if hour < 12 else 'pm'}"
+            return str(hour)
+        return f"{hour}点"
 
     def prompt(self, rng):
-        """The system prompt: what is always there, then its parts in any order."""
-        if self.language == "en":
-            head = (f"You are the assistant of {self.name}. "
-                    f"Today is {DAYS[self.today.weekday()]}, {self.today.isoformat()}.")
-            saturday = f", Sat {self.opens}-{self.saturday}" if self.saturday else ""
-            parts = {
-                "orders": "Orders:\n" + "\n".join(self.line_of(order) for order in self.orders),
-                "returns": f"Returns: {self.return_days} days after delivery. "
-                           f"Refunds take {self.refund_days} days.",
-                "delivery": f"Delivery: {self.money(self.shipping)}, "
-                            f"free from {self.money(self.free_from)}.",
-                "warranty": f"Warranty: {self.warranty} months.",
-                "hours": f"Hours: Mon-Fri {self.opens}-{self.closes}{saturday}.",
-                "stock": "Stock: " + "; ".join(
-                    f"{item[0]} {self.money(price)}, {number} left"
-                    for item, (number, price) in self.stock.items()) + ".",
-            }
-        else:
-            head = (f"你是{self.name}的客服。今天是{self.today.isoformat()}，"
-                    f"{DAYS_ZH[self.today.weekday()]}。")
-            saturday = f"，周六{self.opens}点到{self.saturday}点" if self.saturday else ""
-            parts = {
-                "orders": "订单：\n" + "\n".join(self.line_of(order) for order in self.orders),
-                "returns": f"退货：签收后{self.return_days}天内。退款{self.refund_days}天到账。",
-                "delivery": f"运费{self.money(self.shipping)}，满{self.money(self.free_from)}包邮。",
-                "warranty": f"保修{self.warranty}个月。",
-                "hours": f"营业时间：周一到周五{self.opens}点到{self.closes}点{saturday}。",
-                "stock": "库存：" + "；".join(
-                    f"{item[2]}{self.money(price)}，剩{number}{item[3]}"
-                    for item, (number, price) in self.stock.items()) + "。",
-            }
-        self.known = {"orders"} | {name for name in parts if rng.random() < 0.85}
-        lines = [text for name, text in parts.items() if name in self.known]
-        rng.shuffle(lines)
-        return head + "\n" + "\n".join(lines)
+        return layouts.prompt(self, rng)
+
+
+def plain_order(number, item, quantity, total, status, carrier, event):
+    """An order with facts given."""
+    order = Order.__new__(Order)
+    order.number, order.quantity, order.total, order.status = number, quantity, total, status
+    order.item = next(one for one in ITEMS if one[0] == item)
+    order.carrier = next(one for one in CARRIERS if one[0] == carrier)
+    order.price, order.event = total // quantity, event
+    return order
+
+
+def default_shop():
+    """The shop of system_prompt.txt, which a conversation without a system prompt is in."""
+    shop = Shop.__new__(Shop)
+    date = datetime.date
+    shop.language, shop.name, shop.currency, shop.cents = "en", "Northwind", "$", False
+    shop.today, shop.clock = date(2026, 3, 2), "hour"
+    shop.orders = [
+        plain_order("48213", "kettle", 2, 9000, "shipped", "DHL", date(2026, 3, 5)),
+        plain_order("48377", "desk lamp", 1, 3500, "processing", "DHL", date(2026, 3, 4)),
+        plain_order("47920", "backpack", 1, 5900, "delivered", "DHL", date(2026, 2, 20)),
+    ]
+    shop.return_days, shop.refund_days, shop.warranty = 30, 5, 24
+    shop.free_from, shop.shipping = 5000, 500
+    shop.opens, shop.closes, shop.saturday = 9, 18, 14
+    names = {item[0]: item for item in ITEMS}
+    shop.stock = {names["kettle"]: (3, 4500), names["mug"]: (12, 900),
+                  names["umbrella"]: (0, 1500), names["headset"]: (5, 6000)}
+    shop.known = {"orders", "returns", "delivery", "warranty", "hours", "stock"}
+    return shop
+
+
+def default_prompt():
+    return layouts.prompt(default_shop(), None)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes conversations of customer support, and tasks that share no facts with them.
 
-    generate.py --out DIR [--seed 1] [--conversations 200000] [--tasks 100]
+    generate.py --out DIR [--seed 1] [--conversations 150000] [--tasks 100] [--prose DIR]
 
   DIR/train.jsonl      {"messages": [...]}
   DIR/held_out.jsonl   the same, with facts of their own: for the loss on held-out text
@@ -17,6 +17,7 @@ import argparse
 import json
 import pathlib
 import random
+import re
 
 from dialogues import conversation
 
@@ -54,20 +55,57 @@ def tasks(seed, count):
     return sorted(records, key=lambda record: record["id"])
 
 
+def words_of(text):
+    """Latin words in lower case, and Chinese characters."""
+    return re.findall("[a-z']+|[\u4e00-\u9fff]", text.lower())
+
+
+def never_seen(trained, asked):
+    """The share of the words of `asked` that `trained` never has."""
+    known = {word for record in trained for message in record["messages"]
+             for word in words_of(message["content"])}
+    words = [word for record in asked for word in words_of(record["messages"][-1]["content"])]
+    return sum(word not in known for word in words) / max(1, len(words))
+
+
+def prose(folder, seed, count):
+    """Short pieces of text from a folder: stories and dialogues, each of at most 1,200 bytes."""
+    pieces = []
+    for path in sorted(folder.rglob("*.txt")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for piece in re.split(r"<\|endoftext\|>|\n\n\n+", text):
+            piece = piece.strip().encode()[:1200].decode(errors="ignore")
+            end = max(piece.rfind(mark) for mark in ".!?。！？\n")
+            if end > 80:
+                pieces.append(piece[:end + 1].strip())
+    rng = random.Random(seed)
+    return [{"text": piece} for piece in rng.sample(pieces, min(count, len(pieces)))]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--conversations", type=int, default=200_000)
+    parser.add_argument("--conversations", type=int, default=150_000)
     parser.add_argument("--held-out", type=int, default=1_000)
     parser.add_argument("--tasks", type=int, default=100)
+    parser.add_argument("--prose", type=pathlib.Path, help="a folder of *.txt to mix in")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     seed = options.seed * 1000
-    write_lines(options.out / "train.jsonl", conversations(seed, options.conversations, False))
+    train = list(conversations(seed, options.conversations, False))
+    asked = list(tasks(seed + 2, options.tasks))
+    for language in ("en", "zh"):
+        for shape in ("seen", "unseen"):
+            of = [one for one in asked if (one["language"], one["shape"]) == (language, shape)]
+            print(f"{language}, {shape} tasks: {never_seen(train, of):.2%} of words never in training")
+    if options.prose:
+        train += prose(options.prose, seed + 3, options.conversations // 60)
+        random.Random(seed + 4).shuffle(train)
+    write_lines(options.out / "train.jsonl", train)
     write_lines(options.out / "held_out.jsonl", conversations(seed + 1, options.held_out, True))
-    write_lines(options.out / "tasks.jsonl", tasks(seed + 2, options.tasks))
+    write_lines(options.out / "tasks.jsonl", asked)
 
 
 if __name__ == "__main__":
