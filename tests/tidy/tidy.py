@@ -42,7 +42,7 @@ BANNED = [
 SYSTEM_HEADER = re.compile(
     r"(sys|linux|arpa|net|netinet|asm|bits)/[\w./]+\.h|\w*intrin\.h|cpuid\.h|arm_neon\.h|cxxabi\.h|"
     r"(std\w+|string|math|ucontext|"
-    r"unistd|fcntl|pthread|sched|signal|poll|dlfcn|dirent|spawn|termios|fenv|errno|time)\.h|"
+    r"unistd|fcntl|malloc|pthread|sched|signal|poll|dlfcn|dirent|spawn|termios|fenv|errno|time)\.h|"
     r"sanitizer/\w+\.h|(cuda|cublas|nvml|mma|nccl|mpi)[\w/]*\.h")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')

@@ -2,31 +2,26 @@
 #include "train/torch/workers.h"
 
 #include <algorithm>
-#include <future>
-#include <thread>
+#include <exception>
+
+#include "base/machine.h"
 
 // OpenBLAS keeps threads of its own beside libtorch's, and both spin; there where that is the BLAS.
 extern "C" void openblas_set_num_threads(int count) __attribute__((weak));
 
 namespace millrace {
-namespace {
-
-std::size_t cores_of(std::size_t num_threads) {
-  if (num_threads > 0) return num_threads;
-  return std::max<std::size_t>(1, std::thread::hardware_concurrency());
-}
-
-}  // namespace
 
 Workers::Workers(Twin& twin, const Twin* teacher, std::size_t num_threads,
                  std::size_t num_parts_max)
     : twin_(&twin), teacher_(teacher) {
-  const std::size_t cores = cores_of(num_threads);
+  const std::size_t cores = num_threads > 0 ? num_threads : num_usable_cpus();
   const std::size_t count =
       twin.options().device.is_cpu() ? std::clamp<std::size_t>(num_parts_max, 1, cores) : 1;
-  threads_each_ = static_cast<int>(cores / count);
-  at::set_num_threads(threads_each_);
-  if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads_each_);
+  const auto threads_each = static_cast<int>(cores / count);
+  if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads_each);
+  team_ = std::make_unique<ThreadTeam>(count);
+  // OpenMP keeps this number for each thread that asks it for work.
+  team_->run([&](std::size_t) { at::set_num_threads(threads_each); });
   for (std::size_t i = 1; i < count; ++i) {
     std::optional<Twin> own_teacher;
     if (teacher != nullptr) own_teacher = *teacher;
@@ -37,21 +32,22 @@ Workers::Workers(Twin& twin, const Twin* teacher, std::size_t num_threads,
 void Workers::run(std::size_t num_parts,
                   FunctionRef<void(const Twin&, const Twin*, std::size_t)> work) {
   const bool has_gradients = at::GradMode::is_enabled();
-  const auto run_parts = [&](std::size_t worker, const Twin& twin, const Twin* teacher) {
+  std::vector<std::exception_ptr> thrown(size());
+  team_->run(std::min(size(), num_parts), [&](std::size_t rank) {
     const at::AutoGradMode mode(has_gradients);
-    for (std::size_t i = worker; i < num_parts; i += size()) work(twin, teacher, i);
-  };
-  std::vector<std::future<void>> others;
-  for (std::size_t i = 0; i < replicas_.size() && i + 1 < num_parts; ++i) {
-    others.push_back(std::async(std::launch::async, [&, i] {
-      at::set_num_threads(threads_each_);
-      const Worker& own = replicas_[i];
-      run_parts(i + 1, own.twin, own.teacher ? &*own.teacher : nullptr);
-    }));
+    const Worker* own = rank == 0 ? nullptr : &replicas_[rank - 1];
+    const Twin* teacher = own == nullptr ? teacher_ : own->teacher ? &*own->teacher : nullptr;
+    try {
+      for (std::size_t i = rank; i < num_parts; i += size()) {
+        work(own == nullptr ? *twin_ : own->twin, teacher, i);
+      }
+    } catch (...) {
+      thrown[rank] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& exception : thrown) {
+    if (exception) std::rethrow_exception(exception);
   }
-  run_parts(0, *twin_, teacher_);
-  // A future that is dropped waits for its thread, so an exception leaves nobody behind.
-  for (std::future<void>& other : others) other.get();
 }
 
 void Workers::gather_gradients() {

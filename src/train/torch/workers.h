@@ -1,10 +1,12 @@
 // The passes of a step, side by side on threads: each with gradients of its own.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/function_ref.h"
+#include "base/thread_team.h"
 #include "train/torch/twin.h"
 
 namespace millrace {
@@ -21,7 +23,7 @@ struct Worker {
 class Workers {
  public:
   // `twin` gets the gradients; both must outlive this. At most `num_parts_max` parts run at once;
-  // libtorch's own threads share what is left of `num_threads` (0: one per core).
+  // libtorch's own threads share what is left of `num_threads` (0: one per core that we may use).
   Workers(Twin& twin, const Twin* teacher, std::size_t num_threads, std::size_t num_parts_max);
 
   std::size_t size() const { return replicas_.size() + 1; }
@@ -37,7 +39,7 @@ class Workers {
   Twin* twin_;
   const Twin* teacher_;
   std::vector<Worker> replicas_;
-  int threads_each_ = 1;
+  std::unique_ptr<ThreadTeam> team_;
 };
 
 }  // namespace millrace
