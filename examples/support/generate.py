@@ -73,7 +73,7 @@ def prose(folder, seed, count):
     pieces = []
     for path in sorted(folder.rglob("*.txt")):
         text = path.read_text(encoding="utf-8", errors="replace")
-        for piece in re.split(r"<\|endoftext\|>|\n\n\n+", text):
+        for piece in re.split(r"<\|endoftext\|>|\n\n(?=Once|One day)", text):
             piece = piece.strip().encode()[:1200].decode(errors="ignore")
             end = max(piece.rfind(mark) for mark in ".!?。！？\n")
             if end > 80:
