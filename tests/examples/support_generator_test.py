@@ -83,6 +83,8 @@ class Generator(unittest.TestCase):
     def test_default_prompt_is_the_file(self):
         text = (SUPPORT / "system_prompt.txt").read_text(encoding="utf-8")
         self.assertEqual(text, facts.default_prompt() + "\n")
+        template = (SUPPORT / "chat_template.jinja").read_text(encoding="utf-8")
+        self.assertIn(text.strip() + "<|im_end|>", template)
         self.assertTrue(any(record["messages"][0]["content"] == text.strip()
                             for record in self.train))
 
