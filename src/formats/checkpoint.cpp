@@ -5,6 +5,7 @@
 #include <array>
 #include <filesystem>
 
+#include "formats/gguf_sampling.h"
 #include "formats/safetensors.h"
 #include "formats/text_quote.h"
 
@@ -132,6 +133,7 @@ Status Checkpoint::open_gguf(const std::string& path) {
   kind_ = CheckpointKind::kGguf;
   auto file = TRY(GgufFile::open(path));
   gguf_metadata_ = &file->metadata();
+  generation_config_ = TRY(read_gguf_sampling(*gguf_metadata_));
   weights_ = std::move(file);
   return Ok{};
 }

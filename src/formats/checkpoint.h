@@ -35,7 +35,8 @@ class Checkpoint {
   const QuantizationConfig* quantization() const {
     return quantization_.has_value() ? &*quantization_ : nullptr;
   }
-  // kHuggingFace, and packed from one: generation_config.json, an object; null when the folder has
+  // kHuggingFace, and packed from one: generation_config.json, an object; kGguf: what the file
+  // recommends for sampling, under the same names; null when the checkpoint has
   // none.
   const Json& generation_config() const { return generation_config_; }
   // kGguf: the key-value pairs. Null otherwise.

@@ -76,7 +76,7 @@ Result<ExportReport> export_folder(const ExportModel& model, const ExportCompani
   OutputFolder folder = TRY(OutputFolder::create(destination, options.overwrite));
   if (model.config == nullptr) {
     TRY(write_file(folder.path() + "/generation_config.json",
-                   generation_config_json_of(spec).dump(kIndent) + "\n"));
+                   generation_config_json_of(spec, *model.facts).dump(kIndent) + "\n"));
   }
   for (const NamedText& file : companions.files) {
     TRY(write_file(folder.path() + "/" + file.file_name, file.text));

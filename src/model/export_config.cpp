@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "formats/gguf_sampling.h"
 #include "model/export_checks.h"
 #include "model/export_rope.h"
 
@@ -236,9 +237,14 @@ Result<OrderedJson> config_json_of(const ModelSpec& spec, const ExportFacts& fac
   return config;
 }
 
-OrderedJson generation_config_json_of(const ModelSpec& spec) {
+OrderedJson generation_config_json_of(const ModelSpec& spec, const ExportFacts& facts) {
   OrderedJson config;
   add_special_ids(spec, config);
+  for (const GgufSamplingKey& key : kGgufSamplingKeys) {
+    if (!facts.generation.is_object()) break;
+    const auto found = facts.generation.find(key.hugging_face);
+    if (found != facts.generation.end() && found->is_number()) config[key.hugging_face] = *found;
+  }
   return config;
 }
 

@@ -19,7 +19,7 @@ Result<std::string> hugging_face_architecture(const ModelSpec& spec);
 Result<OrderedJson> config_json_of(const ModelSpec& spec, const ExportFacts& facts, DType dtype);
 
 // The ids that begin and end texts.
-OrderedJson generation_config_json_of(const ModelSpec& spec);
+OrderedJson generation_config_json_of(const ModelSpec& spec, const ExportFacts& facts);
 
 // "float32", "float16", "bfloat16", as torch_dtype has it.
 std::string torch_dtype_name(DType dtype);

@@ -39,6 +39,7 @@ Status read_from_gguf(const GgufMetadata& metadata, ExportFacts& facts) {
 Result<ExportFacts> read_export_facts(const Checkpoint& checkpoint) {
   ExportFacts facts;
   facts.name = name_from_path(checkpoint);
+  facts.generation = checkpoint.generation_config();
   if (checkpoint.kind() == CheckpointKind::kGguf) {
     TRY(read_from_gguf(*checkpoint.gguf_metadata(), facts));
   }

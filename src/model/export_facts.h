@@ -17,6 +17,7 @@ struct ExportFacts {
   std::optional<std::size_t> positions;
   // The feed-forward width that the files name beside the experts' own.
   std::optional<std::size_t> dense_width;
+  Json generation = nullptr;  // of generation_config.json; only how to sample is used
 };
 
 // The name is the checkpoint's folder or file where it has none of its own.

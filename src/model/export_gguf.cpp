@@ -1,14 +1,18 @@
 // GGUF keys of the families that this program runs.
 #include "model/export_gguf.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 
+#include "formats/gguf_sampling.h"
 #include "model/export_checks.h"
 
 namespace millrace {
 namespace {
+
+constexpr double kSamplingCountMax = 1e9;
 
 struct Family {
   std::string_view architecture;
@@ -92,6 +96,7 @@ class Builder {
     metadata.add("general.file_type", file_type(main_dtype));
     constexpr std::uint32_t kQuantizationVersion = 2;
     metadata.add("general.quantization_version", kQuantizationVersion);
+    add_sampling();
     add_sizes();
     add_experts();
     add_rope();
@@ -105,6 +110,21 @@ class Builder {
   }
   void number(const std::string& key, double value) {
     result_.metadata.add(architecture_ + "." + key, static_cast<float>(value));
+  }
+
+  void add_sampling() {
+    for (const GgufSamplingKey& key : kGgufSamplingKeys) {
+      const Json value = facts_->generation.is_object()
+                             ? facts_->generation.value(key.hugging_face, Json())
+                             : Json();
+      if (!value.is_number()) continue;
+      if (key.is_count) {
+        const double count = std::clamp(value.get<double>(), 0.0, kSamplingCountMax);
+        result_.metadata.add(key.gguf, static_cast<std::int32_t>(count));
+      } else {
+        result_.metadata.add(key.gguf, value.get<float>());
+      }
+    }
   }
 
   void add_sizes() {

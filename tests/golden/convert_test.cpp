@@ -332,5 +332,27 @@ TEST_F(ConvertOutput, WindowIsKeptAndWarnedAbout) {
   EXPECT_EQ(spec.layers[2].attention.window, 8u);
 }
 
+// llama.cpp's keys on the way there, generation_config.json's on the way back.
+TEST_F(ConvertOutput, RecommendedSamplingGoesAlong) {
+  fs::copy(golden_folder() + "/smollm", at("model"), fs::copy_options::recursive);
+  ASSERT_TRUE(write_file(at("model/generation_config.json"),
+                         R"({"temperature": 0.6, "top_k": 20, "top_p": 0.95, "do_sample": true,)"
+                         R"( "repetition_penalty": "much"})")
+                  .ok());
+  ASSERT_TRUE(convert(at("model"), at("m.gguf"), to_gguf()).ok());
+  const Checkpoint gguf = MUST(open_checkpoint(at("m.gguf")));
+  const auto temperature = gguf.gguf_metadata()->get<double>("general.sampling.temp");
+  ASSERT_TRUE(temperature.ok());
+  EXPECT_FLOAT_EQ(static_cast<float>(temperature.value()), 0.6f);
+  const Json expected = {{"temperature", 0.6}, {"top_k", 20}, {"top_p", 0.95}};
+  EXPECT_EQ(gguf.generation_config(), expected);
+  ASSERT_TRUE(convert(at("m.gguf"), at("back"), to_folder()).ok());
+  const Json back = MUST(read_json_file(at("back/generation_config.json")));
+  EXPECT_EQ(back["temperature"], 0.6);
+  EXPECT_EQ(back["top_k"], 20);
+  EXPECT_EQ(back["top_p"], 0.95);
+  EXPECT_FALSE(back.contains("repetition_penalty"));
+}
+
 }  // namespace
 }  // namespace millrace
