@@ -47,12 +47,7 @@ Status report_fit(const CostModelOptions& options, const StepCost& cost,
     std::printf("%s\n", object.dump().c_str());
     return Ok{};
   }
-  const LinearCost& fit = cost.roofs.front().cost;
-  std::printf(
-      "step %.3g ms + tokens x %.3g us + sequences x %.3g us + cache tokens x %.3g ns + "
-      "attended pairs x %.3g ns + first 16 tokens x %.3g us\n",
-      fit.per_step * 1e3, fit.per_token * 1e6, fit.per_sequence * 1e6, fit.per_kv_token * 1e9,
-      fit.per_attended * 1e9, fit.per_few_token * 1e6);
+  std::printf("%s\n", cost_text(cost.roofs.front().cost).c_str());
   std::printf("on %zu shapes that the fit has not seen: error %.1f %% median, %.1f %% p95\n",
               errors.size(), 100 * at_part(errors, 0.5), 100 * at_part(errors, 0.95));
   return Ok{};

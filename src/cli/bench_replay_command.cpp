@@ -207,6 +207,9 @@ Status run_replay(ReplayOptions options) {
     const ReplayRun run =
         TRY(replay_trace(*session, workload.trace, simulation.scheduler, options.seed + 1 + i));
     report.add_run(run, workload.trace, simulation);
+    simulation.cost = cost_of("own", fit_steps(run.steps), host);
+    const SimulationResult own = TRY(simulate(workload.trace, simulation));
+    report.simulated_by_own.push_back(summarise(own, workload.trace, simulation));
   }
   for (const StepCost& cost : report.costs) {
     simulation.cost = cost;

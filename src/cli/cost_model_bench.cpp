@@ -18,6 +18,7 @@ namespace {
 struct Chunk {
   std::size_t context = 0;
   std::size_t num_tokens = 0;
+  bool samples = true;
 };
 
 SchedulerOptions runner_options(const ModelSession& session, const StepLimits& limits) {
@@ -75,7 +76,9 @@ class StepTimer {
       request.max_tokens = 1;
       request.sampling.temperature = 0;
       request.sampling.seed = 1;
-      for (std::size_t i = 0; i < chunk.context + chunk.num_tokens; ++i) {
+      // One more where the chunk does not reach the end.
+      const std::size_t num_prompt = chunk.context + chunk.num_tokens + (chunk.samples ? 0 : 1);
+      for (std::size_t i = 0; i < num_prompt; ++i) {
         request.prompt.push_back(static_cast<TokenId>(random.below(vocabulary_)));
       }
       auto sequence =
@@ -87,10 +90,11 @@ class StepTimer {
       plan_.chunks.push_back({.sequence = sequence.get(),
                               .num_computed = chunk.context,
                               .num_tokens = chunk.num_tokens,
-                              .samples = true});
-      plan_.shape.add_chunk(chunk.context, chunk.num_tokens);
+                              .samples = chunk.samples});
+      const std::size_t num_samples = chunk.samples ? 1 : 0;
+      plan_.shape.add_chunk(chunk.context, chunk.num_tokens, num_samples);
       plan_.num_tokens += chunk.num_tokens;
-      ++plan_.num_samples;
+      plan_.num_samples += num_samples;
       sequences_.push_back(std::move(sequence));
     }
   }
@@ -116,7 +120,7 @@ std::vector<Chunk> draw_chunks(const StepLimits& limits, Random& random) {
   }
   if (num_decodes == 0 || random.chance(0.5)) {
     chunks.push_back({random.chance(0.5) ? 0 : random.below(limits.depth_max),
-                      random.between(1, limits.chunk_max)});
+                      random.between(1, limits.chunk_max), random.chance(0.5)});
   }
   return chunks;
 }

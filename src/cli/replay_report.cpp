@@ -31,6 +31,7 @@ struct Comparison {
   double median = 0;
   double most = 0;
   std::vector<double> simulated;
+  double own_ratio = 0;  // of each run's simulation by its own steps to that run, the median
 
   double ratio(std::size_t at) const { return median > 0 ? simulated[at] / median : 0; }
 };
@@ -49,10 +50,16 @@ std::vector<Comparison> compare(const ReplayReport& report) {
       one.class_name = part_of(report.real.front(), part).name;
       one.figure = &figure;
       std::vector<double> values;
-      for (const Summary& run : report.real) {
-        values.push_back(part_of(run, part).*figure.kind.*figure.quantile);
+      std::vector<double> own_ratios;
+      for (std::size_t run = 0; run < report.real.size(); ++run) {
+        values.push_back(part_of(report.real[run], part).*figure.kind.*figure.quantile);
+        const Summary& by_own = report.simulated_by_own[run];
+        const double own = part_of(by_own, part).*figure.kind.*figure.quantile;
+        own_ratios.push_back(values.back() > 0 ? own / values.back() : 0);
       }
       std::sort(values.begin(), values.end());
+      std::sort(own_ratios.begin(), own_ratios.end());
+      one.own_ratio = own_ratios[own_ratios.size() / 2];
       one.least = values.front();
       one.median = values[values.size() / 2];
       one.most = values.back();
@@ -79,6 +86,7 @@ Table latency_table(const ReplayReport& report) {
     table.columns.push_back({"simulated, " + cost.name});
     table.columns.push_back({"ratio"});
   }
+  table.columns.push_back({"ratio by each run's own steps"});
   for (const Comparison& one : compare(report)) {
     std::vector<std::string> row = {one.class_name, one.figure->name, ms(one.median), ms(one.least),
                                     ms(one.most)};
@@ -86,6 +94,7 @@ Table latency_table(const ReplayReport& report) {
       row.push_back(ms(one.simulated[i]));
       row.push_back(number_text(one.ratio(i), 3));
     }
+    row.push_back(number_text(one.own_ratio, 3));
     table.add_row(std::move(row));
   }
   return table;
@@ -106,18 +115,6 @@ Table error_table(const ReplayReport& report) {
   return table;
 }
 
-std::string cost_text(const StepCost& cost) {
-  const LinearCost& fit = cost.roofs.front().cost;
-  return cost.name + ": step " + number_text(fit.per_step * 1e3, 3) + " ms + tokens x " +
-         number_text(fit.per_token * 1e6, 3) + " us + sequences x " +
-         number_text(fit.per_sequence * 1e6, 3) + " us + cache tokens x " +
-         number_text(fit.per_kv_token * 1e9, 3) + " ns + attended pairs x " +
-         number_text(fit.per_attended * 1e9, 3) + " ns + first 16 tokens x " +
-         number_text(fit.per_few_token * 1e6, 3) + " us; host " +
-         number_text(cost.host.per_step * 1e6, 3) + " us + sequences x " +
-         number_text(cost.host.per_sequence * 1e6, 3) + " us\n";
-}
-
 StepErrors errors_of(const std::string& name, std::vector<double> errors) {
   StepErrors result{.name = name, .num_steps = errors.size()};
   if (errors.empty()) return result;
@@ -127,11 +124,12 @@ StepErrors errors_of(const std::string& name, std::vector<double> errors) {
   return result;
 }
 
-// Of the p50 figures, by one of the simulations.
-std::size_t num_within(const std::vector<Comparison>& all, std::size_t at) {
+// Of the p50 figures, whose ratio `ratio_of` gives.
+template <class RatioOf>
+std::size_t num_within(const std::vector<Comparison>& all, RatioOf ratio_of) {
   constexpr double kTarget = 0.15;
   return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const Comparison& one) {
-    return one.figure->is_median && std::abs(one.ratio(at) - 1) <= kTarget;
+    return one.figure->is_median && std::abs(ratio_of(one) - 1) <= kTarget;
   }));
 }
 
@@ -175,23 +173,29 @@ std::string replay_text(const ReplayReport& report) {
                      " of what the machine can do), lengths x " +
                      number_text(report.length_scale, 3) + ", " +
                      std::to_string(report.num_threads) + " threads\n";
-  for (const StepCost& cost : report.costs) text += cost_text(cost);
+  for (const StepCost& cost : report.costs) {
+    text += cost.name + ": " + cost_text(cost.roofs.front().cost) + "; host " +
+            cost_text(cost.host) + "\n";
+  }
   text += "\n" + table_text(latency_table(report)) + "\n" + table_text(error_table(report)) + "\n";
   const std::vector<Comparison> all = compare(report);
   const auto num_medians = std::count_if(
       all.begin(), all.end(), [](const Comparison& one) { return one.figure->is_median; });
+  const std::string of_medians = " of " + std::to_string(num_medians) + " medians within 15 %\n";
   for (std::size_t i = 0; i < report.costs.size(); ++i) {
-    text += report.costs[i].name + ": " + std::to_string(num_within(all, i)) + " of " +
-            std::to_string(num_medians) + " medians within 15 %\n";
+    const std::size_t within = num_within(all, [i](const Comparison& one) { return one.ratio(i); });
+    text += report.costs[i].name + ": " + std::to_string(within) + of_medians;
   }
-  return text;
+  const std::size_t within = num_within(all, [](const Comparison& one) { return one.own_ratio; });
+  return text + "each run by its own steps: " + std::to_string(within) + of_medians;
 }
 
 std::string steps_csv(const std::vector<RecordedStep>& steps) {
-  std::string text = "tokens,sequences,kv_tokens,attended,seconds,predicted\n";
+  std::string text = "tokens,sequences,kv_tokens,attended,sampled,seconds,predicted\n";
   for (const RecordedStep& step : steps) {
-    for (const std::uint64_t count : {step.shape.num_tokens, step.shape.num_sequences,
-                                      step.shape.num_kv_tokens, step.shape.num_attended}) {
+    for (const std::uint64_t count :
+         {step.shape.num_tokens, step.shape.num_sequences, step.shape.num_kv_tokens,
+          step.shape.num_attended, step.shape.num_sampled}) {
       text += std::to_string(count) + ",";
     }
     text += number_text(step.seconds) + "," + number_text(step.predicted) + "\n";
@@ -217,6 +221,7 @@ OrderedJson replay_json(const ReplayReport& report) {
         {"real_least", one.least},       {"real_most", one.most},  {"simulated", one.simulated},
         {"ratios", OrderedJson::array()}};
     for (std::size_t i = 0; i < one.simulated.size(); ++i) row["ratios"].push_back(one.ratio(i));
+    row["ratio_by_own_steps"] = one.own_ratio;
     object["latency_seconds"].push_back(std::move(row));
   }
   for (const StepErrors& one : step_errors(report)) {

@@ -33,6 +33,9 @@ struct ReplayReport {
   std::vector<StepCost> costs;
   std::vector<Summary> simulated;  // by each of the costs
   std::vector<Summary> real;       // by run
+  // Each run by a cost fitted to its own steps: what the simulator itself is off by, when the
+  // machine is no faster or slower than it was meanwhile.
+  std::vector<Summary> simulated_by_own;
   std::vector<RecordedStep> steps;
 
   void add_run(const ReplayRun& run, const Trace& trace, const SimulationOptions& options);

@@ -86,8 +86,10 @@ struct ClassState {
   std::size_t num_responses = 0;
 
   // Within one plan.
-  std::size_t num_wanted = 0;      // blocks that it takes whatever happens
-  std::vector<Sequence*> prompts;  // running ones with more than one token to compute, in order
+  std::size_t num_wanted = 0;          // blocks that it takes whatever happens
+  std::size_t num_decodes = 0;         // sequences that compute just one token
+  std::size_t num_ending_prompts = 0;  // of them, those whose token is the prompt's last
+  std::vector<Sequence*> prompts;      // running ones with more than one token to compute, in order
   std::size_t num_prompts_dealt = 0;
   bool was_cut = false;           // a prompt got fewer tokens than it could have taken
   Denial denial = Denial::kNone;  // why the head of the waiting ones did not start

@@ -13,7 +13,7 @@ using Terms = CostModel::Coefficients;
 
 // Terms of an ordinary step are near 1 when divided by these, so that the equations are well
 // conditioned whatever the units.
-constexpr Terms kScales = {1.0, 256.0, 32.0, 32'768.0, 1'048'576.0, 16.0};
+constexpr Terms kScales = {1.0, 16.0, 256.0, 32.0, 32.0, 32'768.0, 1'048'576.0};
 constexpr double kForgetting = 0.999;      // half of the weight lies in the last 700 steps
 constexpr double kErrorForgetting = 0.99;  // and in the last 70 for the error
 constexpr double kOutlierFactor = 4.0;
@@ -25,11 +25,12 @@ constexpr int kNumSweeps = 8;
 
 Terms scaled_terms(const StepShape& shape) {
   return {1.0 / kScales[0],
-          static_cast<double>(shape.num_tokens) / kScales[1],
-          static_cast<double>(shape.num_sequences) / kScales[2],
-          static_cast<double>(shape.num_kv_tokens) / kScales[3],
-          static_cast<double>(shape.num_attended) / kScales[4],
-          static_cast<double>(shape.num_few_tokens()) / kScales[5]};
+          static_cast<double>(shape.num_few_tokens()) / kScales[1],
+          static_cast<double>(shape.num_many_tokens()) / kScales[2],
+          static_cast<double>(shape.num_sequences) / kScales[3],
+          static_cast<double>(shape.num_sampled) / kScales[4],
+          static_cast<double>(shape.num_kv_tokens) / kScales[5],
+          static_cast<double>(shape.num_attended) / kScales[6]};
 }
 
 double dot(const Terms& a, const Terms& b) {
@@ -92,7 +93,7 @@ std::size_t CostModel::tokens_within(const StepShape& step, std::size_t computed
                                      std::size_t tokens_max, double seconds) const {
   const auto fits = [&](std::size_t num_tokens) {
     StepShape with = step;
-    with.add_chunk(computed, num_tokens);
+    with.add_chunk(computed, num_tokens, 1);
     return predict(with) <= seconds;
   };
   if (tokens_max == 0 || !fits(1)) return 0;

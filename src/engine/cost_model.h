@@ -11,8 +11,8 @@ namespace millrace {
 
 // A value: copyable, no clock, no threads; the same observations give the same predictions.
 //
-//   seconds = c0 + c1·tokens + c2·sequences + c3·kv_tokens + c4·attended + c5·few_tokens,
-//   every c >= 0
+//   seconds = c0 + c1·few_tokens + c2·many_tokens + c3·sequences + c4·sampled + c5·kv_tokens
+//             + c6·attended,   every c >= 0
 //
 // Fitted by least squares of the relative error over an exponentially forgotten past (the last
 // thousand steps or so), with the coefficients kept from going below zero by coordinate descent on
@@ -21,7 +21,7 @@ namespace millrace {
 // of a thousand matter alike; not below zero, because a plan must never get cheaper by doing more.
 class CostModel {
  public:
-  static constexpr std::size_t kNumTerms = 6;
+  static constexpr std::size_t kNumTerms = 7;
   using Coefficients = std::array<double, kNumTerms>;  // seconds per one of each term
 
   // Knows nothing; predicts 0.
@@ -43,7 +43,8 @@ class CostModel {
   Coefficients coefficients() const;
 
   // The longest chunk, at most `tokens_max`, that a sequence with `computed` tokens in the cache
-  // can add to the step so that it is predicted to stay within `seconds`. O(log tokens_max).
+  // can add to the step so that it is predicted to stay within `seconds`, should it draw a token.
+  // O(log tokens_max).
   std::size_t tokens_within(const StepShape& step, std::size_t computed, std::size_t tokens_max,
                             double seconds) const;
 

@@ -183,7 +183,7 @@ Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::si
     auto sequence =
         std::make_unique<Sequence>(std::move(choice), options_.scheduler.block_tokens, now);
     if (i > 0) sequence->num_queued_tokens = kFollowerTokens;
-    sequence->pin_blocks = pin_blocks;
+    sequence->pin_blocks = static_cast<std::uint32_t>(pin_blocks);
     if (request.pooling != Pooling::kNone) {
       sequence->pooled = std::make_unique<PooledState>(request.pooling, options_.pooled_width);
     }

@@ -144,7 +144,8 @@ class Engine {
   void end_turn();
   void note_change(const StreamState& stream);
   void leave_queue();
-  void note_tokens(TimePoint now);
+  void emit_tokens(TimePoint now);
+  void prefetch_emitted(std::size_t at) const;
 
   const EngineOptions options_;
   const RequestLimits request_limits_;

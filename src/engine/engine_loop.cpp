@@ -158,7 +158,7 @@ void Engine::fill_part(const StepPlan& plan, std::size_t begin, std::size_t end)
     part_.chunks.push_back(chunk);
     part_.num_tokens += chunk.num_tokens;
     part_.num_samples += chunk.samples ? 1 : 0;
-    part_.shape.add_chunk(chunk.num_computed, chunk.num_tokens);
+    part_.shape.add_chunk(chunk.num_computed, chunk.num_tokens, chunk.num_logit_rows());
     for (const BlockCopy& copy : plan.copies) {
       if (copy.sequence == chunk.sequence) part_.copies.push_back(copy);
     }
@@ -205,28 +205,46 @@ void Engine::leave_queue() {
   }
 }
 
-// Before the streams get them.
-void Engine::note_tokens(TimePoint now) {
-  for (const StepEvents::Token& event : scheduler_.events().tokens) {
-    std::optional<TimePoint>& last = token_times_[event.sequence->id.index];
-    if (last) meter_.note_token_gap(event.sequence->request.service_class, now - *last);
+void Engine::emit_tokens(TimePoint now) {
+  const std::vector<StepEvents::Token>& events = scheduler_.events().tokens;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    prefetch_emitted(i);
+    const StepEvents::Token& event = events[i];
+    const std::uint32_t id = event.sequence->id.index;
+    std::optional<TimePoint>& last = token_times_[id];
+    if (last) meter_.note_token_gap(event.sequence->service_class, now - *last);
     last = now;
+    StreamState& stream = *streams_[id];
+    stream.push(result_.samples[event.chunk], result_.top_of(event.chunk));
+    note_change(stream);
+  }
+}
+
+// As Scheduler::prefetch_applied: of thousands of streams none is near.
+void Engine::prefetch_emitted(std::size_t at) const {
+  constexpr std::size_t kFar = 12;
+  constexpr std::size_t kMiddle = 8;
+  constexpr std::size_t kNear = 4;
+  const std::vector<StepEvents::Token>& events = scheduler_.events().tokens;
+  if (at + kFar < events.size()) __builtin_prefetch(events[at + kFar].sequence);
+  if (at + kMiddle < events.size()) {
+    const std::uint32_t id = events[at + kMiddle].sequence->id.index;
+    streams_[id]->prefetch();
+    __builtin_prefetch(&token_times_[id], 1);
+  }
+  if (at + kNear < events.size()) {
+    streams_[events[at + kNear].sequence->id.index]->prefetch_end();
   }
 }
 
 void Engine::emit() {
   const TimePoint begin = clock_.now();
   leave_queue();
-  note_tokens(begin);
   const StepEvents& events = scheduler_.events();
   for (const Sequence* sequence : events.started) {
     streams_[sequence->id.index]->start(*sequence->num_cached);
   }
-  for (const StepEvents::Token& event : events.tokens) {
-    StreamState& stream = *streams_[event.sequence->id.index];
-    stream.push(result_.samples[event.chunk], result_.top_of(event.chunk));
-    note_change(stream);
-  }
+  emit_tokens(begin);
   for (Sequence* sequence : events.finished) {
     if (sequence->pooled != nullptr && sequence->finish->reason == FinishReason::kStop) {
       streams_[sequence->id.index]->set_pooled(std::move(sequence->pooled->vector));

@@ -77,7 +77,7 @@ void HotPrefixes::note_start(Sequence& sequence) {
   if (num_hot * block_tokens_ < std::max<std::size_t>(1, options_.found_tokens_min)) return;
   if (sequence.pin_blocks > 0) return;  // It pins what was asked for.
   if (index_.num_to_pin(sequence.prefix_key(), num_hot) == 0) return;
-  sequence.pin_blocks = num_hot;
+  sequence.pin_blocks = static_cast<std::uint32_t>(num_hot);
   sequence.pin_source = HotSource::kFound;
 }
 

@@ -103,7 +103,7 @@ SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<S
   CHECK(num_live_ < options_.num_requests_max);
   CHECK(!free_ids_.empty());
   CHECK(sequence->num_computed == 0);
-  const ClassId class_id = sequence->request.service_class;
+  const ClassId class_id = sequence->service_class;
   CHECK(class_id.index < classes_.size());
   const std::size_t num_blocks =
       blocks_for_tokens(cache_tokens_max(sequence->request), options_.block_tokens);
@@ -120,7 +120,7 @@ SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<S
   if (leader) {
     sequence->leader = by_id_[leader->index].get();
     CHECK(sequence->leader != nullptr);
-    CHECK(sequence->leader->request.service_class == class_id);
+    CHECK(sequence->leader->service_class == class_id);
     CHECK(sequence->leader->num_prompt() == sequence->num_prompt());
     sequence->next_follower = sequence->leader->first_follower;
     sequence->leader->first_follower = sequence.get();
@@ -130,6 +130,7 @@ SequenceId Scheduler::submit(std::unique_ptr<Sequence> sequence, std::optional<S
   } else {
     state_of(*sequence).waiting.insert(*sequence);
   }
+  sequence->is_live = true;
   by_id_[id.index] = std::move(sequence);
   ++num_live_;
   Sequence& submitted = *by_id_[id.index];
@@ -147,7 +148,7 @@ TimePoint Scheduler::start_by_of(const Sequence& sequence) const {
   TimePoint due = sequence.submitted + class_of(sequence).first_token_target;
   if (sequence.request.deadline) due = std::min(due, *sequence.request.deadline);
   StepShape prompt;
-  prompt.add_chunk(0, sequence.num_prompt());
+  prompt.add_chunk(0, sequence.num_prompt(), 1);
   const CostModel& cost = cost_of(class_of(sequence).threads_max);
   const double prompt_seconds = cost.is_learned() ? std::min(cost.predict(prompt), 1e6) : 0.0;
   const auto needed =
@@ -156,13 +157,14 @@ TimePoint Scheduler::start_by_of(const Sequence& sequence) const {
 }
 
 void Scheduler::end(Sequence& sequence, Finish finish) {
-  if (sequence.finish) return;
+  if (sequence.is_ending) return;
   finish.num_prompt = sequence.num_prompt();
   finish.num_generated = sequence.num_generated() + (finish.stop_token ? 1 : 0);
   finish.num_preemptions = sequence.num_preemptions;
   finish.num_cached = sequence.num_cached.value_or(0);
   finish.waited = sequence.waited;
   sequence.finish = std::move(finish);
+  sequence.is_ending = true;
   finishing_.push_back(&sequence);
 }
 
@@ -198,7 +200,7 @@ void Scheduler::retire_finished() {
       waiting.erase(*sequence);
     }
   }
-  if (has_running) std::erase_if(running_, [](const Sequence* s) { return s->finish.has_value(); });
+  if (has_running) std::erase_if(running_, [](const Sequence* s) { return s->is_ending; });
   // What they point to is kept in events_ until it is cleared.
   for (Sequence* sequence : finishing_) retire(*sequence);
   finishing_.clear();
@@ -213,6 +215,7 @@ void Scheduler::retire(Sequence& sequence) {
   if (sequence.is_parked) --num_parked_;
   sequence.is_parked = false;
   if (deadlines_.contains(sequence)) deadlines_.erase(sequence);
+  sequence.is_live = false;
   --num_live_;
   ++state_of(sequence).counts.num_finished[static_cast<std::size_t>(sequence.finish->reason)];
   events_.finished.push_back(&sequence);
@@ -252,10 +255,11 @@ const StepPlan& Scheduler::plan(TimePoint now) {
   return *plan_;
 }
 
-// The plan is complete: its sequences are now where it will bring them.
+// The plan is complete: its sequences are now where it will bring them. Decodes have moved on as
+// they were added, since nothing that is planned behind them looks at where they were.
 void Scheduler::open_plan(TimePoint now) {
   next_->planned_at = now;
-  for (std::size_t i = 0; i < plan_->chunks.size(); ++i) {
+  for (std::size_t i = budget_.num_decodes; i < plan_->chunks.size(); ++i) {
     const PlannedChunk& chunk = plan_->chunks[i];
     Sequence& sequence = *next_->sequences[i];
     ++sequence.num_submitted;
@@ -268,18 +272,12 @@ void Scheduler::open_plan(TimePoint now) {
   ++num_open_;
 }
 
-// No plan that is open names what was set aside, nor what only this one named.
+// No plan that is open names what was set aside. Chunks are taken back as they are applied.
 Scheduler::OpenPlan& Scheduler::close_oldest() {
   CHECK(num_open_ > 0);
   OpenPlan& open = open_[first_open_];
   first_open_ = (first_open_ + 1) % kOpenPlansMax;
   --num_open_;
-  for (std::size_t i = 0; i < open.sequences.size(); ++i) {
-    Sequence& sequence = *open.sequences[i];
-    CHECK(&sequence == open.plan.chunks[i].sequence);
-    CHECK(sequence.num_submitted > 0);
-    --sequence.num_submitted;
-  }
   for (Sequence* copied : open.copied) {
     CHECK(copied->num_submitted > 0);
     --copied->num_submitted;
@@ -299,21 +297,42 @@ void Scheduler::apply(const StepResult& result) {
   const TimePoint begin = std::max(open.planned_at, last_step_end_.value_or(open.planned_at));
   last_step_end_ = begin + result.elapsed;
   for (std::size_t i = 0; i < open.plan.chunks.size(); ++i) {
+    prefetch_applied(open, i);
     apply_chunk(open.plan.chunks[i], *open.sequences[i], i, result);
   }
   collect_finished();
   free_ended();
 }
 
+// With thousands of sequences each line of one is in no near cache any more. Asked for some
+// sequences ahead, and their tokens' ends, which are known once they are there, half as far.
+void Scheduler::prefetch_applied(const OpenPlan& open, std::size_t at) const {
+  constexpr std::size_t kFar = 8;
+  constexpr std::size_t kNear = 4;
+  if (at + kFar < open.sequences.size()) {
+    const Sequence& sequence = *open.sequences[at + kFar];
+    __builtin_prefetch(&sequence, 1);
+    __builtin_prefetch(&sequence.tokens, 1);
+    __builtin_prefetch(&sequence.request.stop_ids);
+  }
+  if (at + kNear < open.sequences.size()) {
+    const std::vector<TokenId>& tokens = open.sequences[at + kNear]->tokens;
+    __builtin_prefetch(tokens.data() + tokens.size(), 1);
+  }
+}
+
 void Scheduler::apply_chunk(const PlannedChunk& chunk, Sequence& sequence, std::size_t at,
                             const StepResult& result) {
   const SampledToken& sample = result.samples[at];
+  CHECK(&sequence == chunk.sequence);
+  CHECK(sequence.num_submitted > 0);
+  --sequence.num_submitted;
   if (chunk.samples) {
     CHECK(sequence.num_pending > 0);
     --sequence.num_pending;
   }
   // It ended while the step ran, and so was this for nothing.
-  if (by_id_[sequence.id.index].get() != &sequence) return;
+  if (!sequence.is_live) return;
   const std::size_t num_computed = chunk.num_computed + chunk.num_tokens;
   CHECK(num_computed <= sequence.tokens.size());
   CHECK(num_computed <= sequence.num_computed);
@@ -323,7 +342,7 @@ void Scheduler::apply_chunk(const PlannedChunk& chunk, Sequence& sequence, std::
     return;
   }
   publish(sequence, num_computed);
-  pin_prompt(sequence);
+  if (sequence.pin_blocks > 0) pin_prompt(sequence);
   // A follower computes the last token of the prompt itself, for its logits.
   if (sequence.has_parked_followers && num_computed + 1 >= sequence.num_prompt()) {
     unpark_followers(sequence);
@@ -353,9 +372,9 @@ void Scheduler::note_response(const Sequence& sequence) {
 
 // The blocks that `num_computed` tokens fill, whose steps have been applied.
 void Scheduler::publish(Sequence& sequence, std::size_t num_computed) {
+  if ((sequence.num_published + 1) * options_.block_tokens > num_computed) return;
   if (options_.prefix_reuse == PrefixReuse::kOff) return;
   const std::size_t num_full = num_computed / options_.block_tokens;
-  if (sequence.num_published >= num_full) return;
   extend_prefix_hashes(sequence.request.salt, sequence.tokens, options_.block_tokens,
                        sequence.prefix_hashes);
   const ServiceClass& service_class = class_of(sequence);
@@ -413,9 +432,8 @@ void Scheduler::unlink_follower(Sequence& follower) {
 
 void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledToken& sample) {
   CHECK(sample.outcome != SampleOutcome::kNone);
-  const Request& request = sequence.request;
   if (sample.outcome == SampleOutcome::kPooled) {
-    CHECK(request.pooling != Pooling::kNone);
+    CHECK(sequence.is_pooled);
     end(sequence, {.reason = FinishReason::kStop});
     return;
   }
@@ -425,17 +443,17 @@ void Scheduler::take_token(Sequence& sequence, std::size_t chunk, const SampledT
     return;
   }
   // The caller may have cancelled it while the step ran: then the token is dropped.
-  if (sequence.finish) return;
+  if (sequence.is_ending) return;
   ++state_of(sequence).counts.num_output_tokens;
-  const auto& stops = request.stop_ids;
+  const auto& stops = sequence.request.stop_ids;
   if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
     end(sequence, {.reason = FinishReason::kStop, .stop_token = sample.token});
     return;
   }
   sequence.tokens.push_back(sample.token);
-  if (sequence.constraint != nullptr) sequence.constraint->advance(sample.token);
+  if (sequence.is_constrained) sequence.constraint->advance(sample.token);
   events_.tokens.push_back({&sequence, chunk});
-  if (sequence.num_generated() == *request.max_tokens) {
+  if (sequence.num_generated() == sequence.max_tokens) {
     end(sequence, {.reason = FinishReason::kLength});
   }
 }

@@ -135,6 +135,7 @@ class Scheduler {
     std::size_t elder_blocks = 0;
     std::size_t prompt_tokens = 0;          // dealt so far
     std::optional<Duration> step_time_max;  // strictest token target of those that decode
+    std::size_t num_decodes = 0;            // the first chunks of the plan
     double decode_seconds = 0;              // predicted for the decodes alone
     bool is_stalled = false;                // a running prompt lacks blocks: nobody starts
     std::optional<ClassId> reclaiming;      // others were preempted for it in this step
@@ -160,11 +161,9 @@ class Scheduler {
   };
 
   // scheduler.cpp: life cycle.
-  ClassState& state_of(const Sequence& sequence) {
-    return classes_[sequence.request.service_class.index];
-  }
+  ClassState& state_of(const Sequence& sequence) { return classes_[sequence.service_class.index]; }
   const ServiceClass& class_of(const Sequence& sequence) const {
-    return options_.classes[sequence.request.service_class.index];
+    return options_.classes[sequence.service_class.index];
   }
   void make_costs();
   CostModel& cost_of(std::optional<std::uint32_t> threads_max);
@@ -181,6 +180,7 @@ class Scheduler {
   void unpark_followers(Sequence& leader);
   void unlink_follower(Sequence& follower);
   void open_plan(TimePoint now);
+  void prefetch_applied(const OpenPlan& open, std::size_t at) const;
   OpenPlan& close_oldest();
   void apply_chunk(const PlannedChunk& chunk, Sequence& sequence, std::size_t at,
                    const StepResult& result);
@@ -199,6 +199,8 @@ class Scheduler {
   bool must_wait();
   ClassId next_elder_class() const;
   void plan_decodes();
+  void add_decode(Sequence& sequence, ClassState& state);
+  void account_decodes();
   void gather_prompts();
   void deal_prompts();
   bool try_deal(ClassState& state);
@@ -216,6 +218,7 @@ class Scheduler {
 
   // scheduler_room.cpp: slots and blocks, who must give them up.
   void make_room();
+  bool has_plenty() const;
   bool try_find_shortage(ClassSet& among);
   std::optional<ClassId> reclaiming_class() const;
   Sequence* next_reclaimed(ClassId id) const;

@@ -42,7 +42,7 @@ void Scheduler::choose_elder() {
     state.num_elders_passed = is_passed ? state.num_elders_passed + 1 : 0;
   }
   for (Sequence* sequence : running_) {
-    if (sequence->request.service_class != id) continue;
+    if (sequence->service_class != id) continue;
     if (elder_ == nullptr || sequence->goes_before(*elder_)) elder_ = sequence;
   }
   if (elder_ == nullptr) elder_ = &classes_[id.index].waiting.head();
@@ -58,7 +58,8 @@ bool Scheduler::must_wait() {
   return try_find_shortage(among);
 }
 
-// The sequence's numbers move on when the plan is complete, see open_plan.
+// Dealt, see add_decode for the others. The sequence's numbers move on when the plan is complete,
+// see open_plan.
 void Scheduler::add_chunk(Sequence& sequence, std::size_t num_tokens) {
   CHECK(num_tokens > 0);
   CHECK(sequence.can_advance());
@@ -74,13 +75,13 @@ void Scheduler::add_chunk(Sequence& sequence, std::size_t num_tokens) {
   plan_->chunks.push_back(chunk);
   next_->sequences.push_back(&sequence);
   plan_->num_tokens += num_tokens;
-  plan_->shape.add_chunk(chunk.num_computed, num_tokens);
+  plan_->shape.add_chunk(chunk.num_computed, num_tokens, chunk.num_logit_rows());
   if (chunk.samples) ++plan_->num_samples;
-  // A generated token is charged when it is drawn, not again when it is fed back.
+  // What preemption lost may have been generated: fed back, it is not charged again.
   const bool is_decode = num_tokens == 1 && chunk.num_computed >= sequence.num_prompt();
   const std::size_t num_prompt = is_decode ? 0 : num_tokens;
   state_of(sequence).counts.num_prompt_tokens += num_prompt;
-  shares_.charge(sequence.request.service_class,
+  shares_.charge(sequence.service_class,
                  num_prompt * kPromptTokenWork + (chunk.samples ? kOutputTokenWork : 0));
 }
 
@@ -91,34 +92,86 @@ std::optional<std::uint32_t> Scheduler::threads_with(const Sequence& sequence) c
   return plan_->threads_max ? std::optional(std::max(*plan_->threads_max, *own)) : std::nullopt;
 }
 
+// A token for each that needs just one; the others' prompts are gathered on the way.
 void Scheduler::plan_decodes() {
-  for (Sequence* sequence : running_) {
-    if (sequence->num_remaining() != 1 || !sequence->can_advance()) continue;
-    extend(*sequence, blocks_for_tokens(sequence->num_tokens(), options_.block_tokens));
-    add_chunk(*sequence, 1);
-    const ServiceClass& service_class = class_of(*sequence);
+  constexpr std::size_t kAhead = 8;  // sequences, as in prefetch_applied
+  for (ClassState& state : classes_) {
+    state.prompts.clear();
+    state.num_decodes = 0;
+    state.num_ending_prompts = 0;
+  }
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    if (i + kAhead < running_.size()) {
+      __builtin_prefetch(running_[i + kAhead], 1);
+      __builtin_prefetch(&running_[i + kAhead]->tokens);
+    }
+    Sequence& sequence = *running_[i];
+    ClassState& state = state_of(sequence);
+    if (sequence.num_remaining() != 1) {
+      state.prompts.push_back(&sequence);
+    } else if (sequence.can_advance()) {
+      add_decode(sequence, state);
+    }
+  }
+  budget_.num_decodes = plan_->chunks.size();
+  if (budget_.num_decodes > 0) account_decodes();
+}
+
+// The step's token of a sequence that needs one, which moves on at once.
+void Scheduler::add_decode(Sequence& sequence, ClassState& state) {
+  const std::size_t num_computed = sequence.num_computed;
+  if (num_computed == sequence.blocks.num_blocks() * options_.block_tokens) {
+    extend(sequence, sequence.blocks.num_blocks() + 1);
+  }
+  CHECK(num_computed < sequence.blocks.num_blocks() * options_.block_tokens);
+  plan_->chunks.push_back(
+      {.sequence = &sequence,
+       .num_computed = num_computed,
+       .num_tokens = 1,
+       .samples = true,
+       .drawn_by = sequence.num_pending > 0 ? std::optional(sequence.last_chunk) : std::nullopt});
+  next_->sequences.push_back(&sequence);
+  plan_->shape.add_chunk(num_computed, 1, sequence.is_pooled ? 0 : 1);
+  ++state.num_decodes;
+  // A generated token is charged when it is drawn, not again when it is fed back.
+  if (num_computed < sequence.num_prompt_tokens) ++state.num_ending_prompts;
+  sequence.num_computed = num_computed + 1;
+  sequence.last_chunk = plan_->chunks.size() - 1;
+  ++sequence.num_pending;
+  ++sequence.num_submitted;
+}
+
+// What the decodes of the step are charged, may use and cost.
+void Scheduler::account_decodes() {
+  plan_->num_tokens = budget_.num_decodes;
+  plan_->num_samples = budget_.num_decodes;
+  bool are_capped = true;
+  for (std::uint32_t i = 0; i < classes_.size(); ++i) {
+    ClassState& state = classes_[i];
+    if (state.num_decodes == 0) continue;
+    state.counts.num_prompt_tokens += state.num_ending_prompts;
+    shares_.charge(ClassId{i}, state.num_ending_prompts * kPromptTokenWork +
+                                   state.num_decodes * kOutputTokenWork);
+    const ServiceClass& service_class = options_.classes[i];
+    are_capped = are_capped && service_class.threads_max.has_value();
+    plan_->threads_max = std::max(plan_->threads_max, service_class.threads_max);
     if (!service_class.token_target) continue;
     budget_.step_time_max = std::min(budget_.step_time_max.value_or(*service_class.token_target),
                                      *service_class.token_target);
   }
-  if (!plan_->chunks.empty()) {
-    budget_.decode_seconds = cost_of(plan_->threads_max).predict(plan_->shape);
-  }
+  if (!are_capped) plan_->threads_max.reset();
+  budget_.decode_seconds = cost_of(plan_->threads_max).predict(plan_->shape);
 }
 
 void Scheduler::gather_prompts() {
   for (ClassState& state : classes_) {
-    state.prompts.clear();
     state.num_prompts_dealt = 0;
     state.was_cut = false;
     state.denial = Denial::kNone;
   }
-  for (Sequence* sequence : running_) {
-    if (sequence->num_remaining() == 1) continue;
-    state_of(*sequence).prompts.push_back(sequence);
-    if (sequence != elder_) continue;
-    budget_.elder_tokens = std::min(sequence->num_remaining(), elder_tokens(options_));
-    budget_.elder_blocks = blocks_wanted(*sequence);
+  if (elder_ != nullptr && elder_->is_running && elder_->num_remaining() != 1) {
+    budget_.elder_tokens = std::min(elder_->num_remaining(), elder_tokens(options_));
+    budget_.elder_blocks = blocks_wanted(*elder_);
   }
   for (ClassState& state : classes_) {
     std::sort(state.prompts.begin(), state.prompts.end(),
@@ -154,8 +207,8 @@ bool Scheduler::try_deal(ClassState& state) {
   Sequence& sequence = state.waiting.head();
   if (tokens_left(sequence) == 0 || tokens_in_time(sequence, 1) == 0) return false;
   state.denial = start_denial(sequence);
-  const bool is_held = budget_.is_stalled || (!plan_->preempted.empty() &&
-                                              budget_.reclaiming != sequence.request.service_class);
+  const bool is_held = budget_.is_stalled ||
+                       (!plan_->preempted.empty() && budget_.reclaiming != sequence.service_class);
   if (state.denial == Denial::kNone && is_held) state.denial = Denial::kBlocks;
   if (state.denial != Denial::kNone) return false;
   const std::size_t num_copies = plan_->copies.size();
@@ -223,9 +276,9 @@ std::size_t Scheduler::prompt_blocks_left(const Sequence& sequence) const {
   const bool is_elder = &sequence == elder_;
   const std::size_t num_kept = growth_reserve() + (is_elder ? 0 : budget_.elder_blocks);
   std::size_t num_left = index_.num_available() - std::min(index_.num_available(), num_kept);
-  const ClassId id = sequence.request.service_class;
+  const ClassId id = sequence.service_class;
   if (const auto blocks_max = options_.classes[id.index].blocks_max) {
-    const bool shares_cap = !is_elder && elder_ != nullptr && elder_->request.service_class == id;
+    const bool shares_cap = !is_elder && elder_ != nullptr && elder_->service_class == id;
     const std::size_t num_used =
         classes_[id.index].num_blocks + (shares_cap ? budget_.elder_blocks : 0);
     num_left = std::min(num_left, *blocks_max - std::min<std::size_t>(*blocks_max, num_used));

@@ -42,7 +42,7 @@ Sequence* Scheduler::youngest_of_most_over(ClassSet among, Room room) const {
   Sequence* youngest = nullptr;
   double most = 0;
   for (Sequence* sequence : running_) {
-    const ClassId id = sequence->request.service_class;
+    const ClassId id = sequence->service_class;
     if (sequence == elder_ || !among.contains(id)) continue;
     const double over = held(id, room) / quota(id, room);
     const bool is_better =
@@ -113,9 +113,9 @@ void Scheduler::start(Sequence& sequence) {
 
 void Scheduler::attach_prefix(Sequence& sequence) {
   ClassState& state = state_of(sequence);
-  const std::size_t num_cached = index_.attach(
-      sequence.prefix_key(), sequence.num_reusable() / options_.block_tokens,
-      options_.classes[sequence.request.service_class.index].cache_priority, sequence.blocks);
+  const std::size_t num_cached =
+      index_.attach(sequence.prefix_key(), sequence.num_reusable() / options_.block_tokens,
+                    options_.classes[sequence.service_class.index].cache_priority, sequence.blocks);
   state.num_blocks += num_cached;
   sequence.num_published = num_cached;
   sequence.num_computed = num_cached * options_.block_tokens;
@@ -135,7 +135,7 @@ void Scheduler::copy_last_block(Sequence& sequence) {
       sequence.num_computed == last * options_.block_tokens && num_wanted > sequence.num_computed;
   if (!has_rest || leader->num_computed < num_wanted || index_.num_available() == 0) return;
   const std::optional<std::uint32_t> blocks_max =
-      options_.classes[sequence.request.service_class.index].blocks_max;
+      options_.classes[sequence.service_class.index].blocks_max;
   if (blocks_max && state_of(sequence).num_blocks >= *blocks_max) return;
   extend(sequence, last + 1);
   plan_->copies.push_back(
@@ -174,8 +174,23 @@ void Scheduler::make_room() {
   }
 }
 
+// Whether there is room even if everybody who runs takes a block more, and the elder what its
+// prompt may: then nobody need be asked.
+bool Scheduler::has_plenty() const {
+  const std::size_t of_elder =
+      elder_ == nullptr ? 0 : 1 + blocks_for_tokens(elder_tokens(options_), options_.block_tokens);
+  if (running_.size() + of_elder > index_.num_available()) return false;
+  for (std::size_t i = 0; i < classes_.size(); ++i) {
+    const std::optional<std::uint32_t> blocks_max = options_.classes[i].blocks_max;
+    const ClassState& state = classes_[i];
+    if (blocks_max && state.num_blocks + state.num_running + of_elder > *blocks_max) return false;
+  }
+  return true;
+}
+
 // Whether what must grow cannot, and if so, which classes may give way for it.
 bool Scheduler::try_find_shortage(ClassSet& among) {
+  if (has_plenty()) return false;
   std::size_t num_wanted = 0;
   for (ClassState& state : classes_) state.num_wanted = 0;
   for (const Sequence* sequence : running_) {
@@ -229,7 +244,7 @@ void Scheduler::reclaim() {
 
 // Why it cannot start now, when it is the head of its class.
 Denial Scheduler::start_denial(const Sequence& sequence) const {
-  const ClassId id = sequence.request.service_class;
+  const ClassId id = sequence.service_class;
   if (running_.size() >= options_.num_sequences_max) return Denial::kSlot;
   const std::size_t whole = blocks_for_tokens(sequence.num_tokens(), options_.block_tokens);
   PrefixIndex::Cached cached;

@@ -27,6 +27,9 @@ struct PlannedChunk {
   bool samples = false;  // it reaches the last token, so the next one is drawn
   // Its last token is not known yet: that chunk of the plan before draws it.
   std::optional<std::size_t> drawn_by = std::nullopt;
+
+  // A pooled request ends with a vector instead of logits.
+  std::size_t num_logit_rows() const { return samples && !sequence->is_pooled ? 1 : 0; }
 };
 
 // All slots of a block, over all layers.

@@ -9,9 +9,9 @@ namespace millrace {
 
 StreamState::StreamState(const Request& request,
                          std::shared_ptr<std::atomic<std::uint64_t>> num_cancels)
-    : id_(request.id),
-      watch_(request.watch),
+    : watch_(request.watch),
       top_logprobs_(request.sampling.top_logprobs),
+      id_(request.id),
       num_cancels_(std::move(num_cancels)) {
   const std::size_t num_tokens_max = *request.max_tokens;
   tokens_.reserve(num_tokens_max);
@@ -23,7 +23,7 @@ StreamState::StreamState(const Request& request,
 void StreamState::push(const SampledToken& token, std::span<const TokenLogprob> top) {
   {
     const std::lock_guard lock(mutex_);
-    CHECK(!finish_);
+    CHECK(!is_finished_);
     CHECK(tokens_.size() < tokens_.capacity());
     tokens_.push_back(token.token);
     if (top_logprobs_) {
@@ -33,6 +33,17 @@ void StreamState::push(const SampledToken& token, std::span<const TokenLogprob> 
     }
   }
   changed_.notify_one();
+}
+
+void StreamState::prefetch() const {
+  __builtin_prefetch(&mutex_, 1);
+  __builtin_prefetch(&changed_, 1);
+  __builtin_prefetch(&top_logprobs_);
+}
+
+// The engine thread alone adds tokens, so it may look without the lock.
+void StreamState::prefetch_end() const {
+  __builtin_prefetch(tokens_.data() + tokens_.size(), 1);
 }
 
 void StreamState::start(std::size_t num_cached) {
@@ -46,6 +57,7 @@ void StreamState::finish(const Finish& finish) {
     const std::lock_guard lock(mutex_);
     CHECK(!finish_);  // Every request ends once.
     finish_ = finish;
+    is_finished_ = true;
   }
   changed_.notify_one();
 }

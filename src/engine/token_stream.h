@@ -50,6 +50,9 @@ class StreamState {
   void set_pooled(std::vector<float> vector);
   bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
   std::optional<std::uint64_t> watch() const { return watch_; }
+  // Asks for what push touches; the second when what the first asked for has come.
+  void prefetch() const;
+  void prefetch_end() const;
 
   // The client's side.
   RequestId id() const { return id_; }
@@ -63,17 +66,19 @@ class StreamState {
  private:
   GeneratedToken token_at(std::size_t index) const;
 
-  const RequestId id_;
+  // A token touches the first three cache lines.
+  alignas(64) mutable std::mutex mutex_;  // Guards what is not const and not atomic.
+  std::vector<TokenId> tokens_;
+  std::condition_variable changed_;
   const std::optional<std::uint64_t> watch_;
   const std::optional<std::uint32_t> top_logprobs_;
+  bool is_finished_ = false;  // finish_ is there
+  std::atomic<bool> cancelled_{false};
+
+  const RequestId id_;
   // Shared with the engine, which looks for cancelled streams only when the count has moved; a
   // stream may outlive the engine.
   const std::shared_ptr<std::atomic<std::uint64_t>> num_cancels_;
-  std::atomic<bool> cancelled_{false};
-
-  mutable std::mutex mutex_;  // Guards what follows.
-  std::condition_variable changed_;
-  std::vector<TokenId> tokens_;
   std::vector<float> logprobs_;    // one per token when asked for
   std::vector<TokenLogprob> top_;  // top_logprobs_ per token when asked for
   std::vector<float> pooled_;

@@ -1,4 +1,4 @@
-// Normal equations of six scaled terms, solved within their bounds.
+// Normal equations of scaled terms, solved within their bounds.
 #include "simulate/cost_fit.h"
 
 #include <algorithm>
@@ -10,16 +10,17 @@
 namespace millrace {
 namespace {
 
-constexpr std::size_t kNumTerms = 6;
+constexpr std::size_t kNumTerms = 7;
 using Terms = std::array<double, kNumTerms>;
 
 Terms terms_of(const StepShape& shape) {
   return {1.0,
-          static_cast<double>(shape.num_tokens),
+          static_cast<double>(shape.num_few_tokens()),
+          static_cast<double>(shape.num_many_tokens()),
           static_cast<double>(shape.num_sequences),
+          static_cast<double>(shape.num_sampled),
           static_cast<double>(shape.num_kv_tokens),
-          static_cast<double>(shape.num_attended),
-          static_cast<double>(shape.num_few_tokens())};
+          static_cast<double>(shape.num_attended)};
 }
 
 double dot(const Terms& a, const Terms& b) {
@@ -99,12 +100,17 @@ LinearCost fit_cost(std::span<const CostSample> samples) {
     }
     x = solve(equations_of(samples, scales, weights));
   }
-  return {.per_step = x[0] / scales[0],
-          .per_token = x[1] / scales[1],
-          .per_sequence = x[2] / scales[2],
-          .per_kv_token = x[3] / scales[3],
-          .per_attended = x[4] / scales[4],
-          .per_few_token = x[5] / scales[5]};
+  for (std::size_t i = 0; i < kNumTerms; ++i) x[i] /= scales[i];
+  // What the first tokens and those beyond have in common is said once.
+  const double per_token = std::min(x[1], x[2]);
+  return {.per_step = x[0],
+          .per_token = per_token,
+          .per_sequence = x[3],
+          .per_kv_token = x[5],
+          .per_attended = x[6],
+          .per_few_token = x[1] - per_token,
+          .per_many_token = x[2] - per_token,
+          .per_sampled = x[4]};
 }
 
 std::vector<double> relative_errors(const LinearCost& cost, std::span<const CostSample> samples) {

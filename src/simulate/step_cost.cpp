@@ -7,24 +7,30 @@
 #include <utility>
 
 #include "base/file.h"
+#include "report/html.h"
 
 namespace millrace {
 namespace {
 
 constexpr const char* kFormat = "millrace-step-cost";
+constexpr int kVersion = 2;
 constexpr std::size_t kRoofsMax = 16;
 constexpr std::uint64_t kFileBytesMax = 1 << 20;
 
 struct Term {
   const char* key;
   double LinearCost::*member;
+  const char* label;
 };
-constexpr std::array<Term, 6> kTerms = {{{"per_step", &LinearCost::per_step},
-                                         {"per_token", &LinearCost::per_token},
-                                         {"per_sequence", &LinearCost::per_sequence},
-                                         {"per_kv_token", &LinearCost::per_kv_token},
-                                         {"per_attended", &LinearCost::per_attended},
-                                         {"per_few_token", &LinearCost::per_few_token}}};
+constexpr std::array<Term, 8> kTerms = {
+    {{"per_step", &LinearCost::per_step, "step"},
+     {"per_token", &LinearCost::per_token, "tokens x"},
+     {"per_sequence", &LinearCost::per_sequence, "sequences x"},
+     {"per_kv_token", &LinearCost::per_kv_token, "cache tokens x"},
+     {"per_attended", &LinearCost::per_attended, "attended pairs x"},
+     {"per_few_token", &LinearCost::per_few_token, "first 16 tokens x"},
+     {"per_many_token", &LinearCost::per_many_token, "tokens beyond 16 x"},
+     {"per_sampled", &LinearCost::per_sampled, "rows of logits x"}}};
 
 Error corrupt(const std::string& name, const std::string& what) {
   return Error{ErrorCode::kCorruptData, name + ": " + what};
@@ -64,6 +70,18 @@ Result<std::uint64_t> optional_count(const Json& object, const char* key, std::u
 
 }  // namespace
 
+std::string cost_text(const LinearCost& cost) {
+  std::string text;
+  for (const Term& term : kTerms) {
+    const double micros = cost.*term.member * 1e6;
+    if (micros <= 0) continue;
+    const bool is_tiny = micros < 0.1;
+    text += (text.empty() ? "" : " + ") + std::string(term.label) + " " +
+            number_text(is_tiny ? micros * 1e3 : micros, 3) + (is_tiny ? " ns" : " us");
+  }
+  return text.empty() ? "nothing" : text;
+}
+
 double StepCost::seconds(const StepShape& shape) const {
   double most = 0;
   for (const Roof& roof : roofs) most = std::max(most, roof.cost.seconds(shape));
@@ -75,8 +93,9 @@ Result<StepCost> parse_step_cost(std::string_view text, const std::string& name)
   if (!object.is_object() || object.value("format", Json()) != kFormat) {
     return corrupt(name, std::string("expected an object with \"format\": \"") + kFormat + "\"");
   }
-  if (object.value("version", Json()) != 1) {
-    return corrupt(name, "version is " + object.value("version", Json()).dump() + ", expected 1");
+  const Json version = object.value("version", Json());
+  if (version != 1 && version != kVersion) {
+    return corrupt(name, "version is " + version.dump() + ", expected 1 or 2");
   }
   StepCost cost;
   const auto label = object.find("name");
@@ -100,7 +119,7 @@ Result<StepCost> read_step_cost(const std::string& path) {
 }
 
 OrderedJson step_cost_json(const StepCost& cost) {
-  OrderedJson object = {{"format", kFormat}, {"version", 1}, {"name", cost.name}};
+  OrderedJson object = {{"format", kFormat}, {"version", kVersion}, {"name", cost.name}};
   if (cost.cache_tokens > 0) object["cache_tokens"] = cost.cache_tokens;
   if (cost.kv_bytes_per_token > 0) object["kv_bytes_per_token"] = cost.kv_bytes_per_token;
   object["roofs"] = OrderedJson::array();
@@ -117,15 +136,16 @@ OrderedJson step_cost_json(const StepCost& cost) {
   return object;
 }
 
-// Of a step of T tokens in B sequences that reads S_kv tokens of cache and attends A pairs:
+// Of a step of T tokens, R of them with logits, that reads S_kv tokens of cache and attends A
+// pairs:
 //
-//   compute = (2·P·T + 2·E·V·B + 4·H·D·L·A) / (F·mfu) + L·gap
+//   compute = (2·P·T + 2·E·V·R + 4·H·D·L·A) / (F·mfu) + L·gap
 //   memory  = (weights + 2·K·D·L·κ·S_kv) / (BW·mbu) + L·gap
 //
-// with P the parameters of the layers' matrices and one row of logits per sequence. Activations are
-// left out: below 1 % of the weights up to hundreds of tokens, where memory is the slower roof.
-// Source: the usual roofline (Williams, Waterman & Patterson 2009) applied to decoders as in Pope
-// et al. 2022, arXiv:2211.05102, section 2; fractions of the ceilings are assumptions.
+// with P the parameters of the layers' matrices. Activations are left out: below 1 % of the weights
+// up to hundreds of tokens, where memory is the slower roof. Source: the usual roofline (Williams,
+// Waterman & Patterson 2009) applied to decoders as in Pope et al. 2022, arXiv:2211.05102, section
+// 2; fractions of the ceilings are assumptions.
 StepCost roofline_cost(const MachineRoofs& machine, const DecoderShape& shape) {
   const double attention_dim = shape.num_heads * shape.head_dim;
   const double kv_dim = shape.num_kv_heads * shape.head_dim;
@@ -141,7 +161,7 @@ StepCost roofline_cost(const MachineRoofs& machine, const DecoderShape& shape) {
   LinearCost compute;
   compute.per_step = gaps;
   compute.per_token = 2 * params / flops;
-  compute.per_sequence = 2 * head_params / flops;
+  compute.per_sampled = 2 * head_params / flops;
   compute.per_attended = 4 * attention_dim * shape.num_layers / flops;
   LinearCost memory;
   memory.per_step = (params + head_params) * shape.weight_bytes / bytes + gaps;

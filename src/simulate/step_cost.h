@@ -20,27 +20,35 @@ struct LinearCost {
   double per_sequence = 0;
   double per_kv_token = 0;
   double per_attended = 0;
-  double per_few_token = 0;  // of the first StepShape::kFewTokens of a step, besides per_token
+  double per_few_token = 0;   // of the first StepShape::kFewTokens of a step, besides per_token
+  double per_many_token = 0;  // of those beyond, besides per_token
+  double per_sampled = 0;     // of a row of logits
 
   double seconds(const StepShape& shape) const {
     return per_step + per_token * static_cast<double>(shape.num_tokens) +
            per_sequence * static_cast<double>(shape.num_sequences) +
            per_kv_token * static_cast<double>(shape.num_kv_tokens) +
            per_attended * static_cast<double>(shape.num_attended) +
-           per_few_token * static_cast<double>(shape.num_few_tokens());
+           per_few_token * static_cast<double>(shape.num_few_tokens()) +
+           per_many_token * static_cast<double>(shape.num_many_tokens()) +
+           per_sampled * static_cast<double>(shape.num_sampled);
   }
 };
+
+// "step 2 ms + tokens x 5 us + …", the terms above 0.
+std::string cost_text(const LinearCost& cost);
 
 // A step takes as long as the slowest of its roofs: one measured fit, or compute beside memory; and
 // the host's time before the next one.
 //
 // As JSON, all in seconds; terms that are left out are 0:
-//   {"format": "millrace-step-cost", "version": 1, "name": "…",
+//   {"format": "millrace-step-cost", "version": 2, "name": "…",
 //    "cache_tokens": 131072,                what the KV cache holds; may be absent
 //    "kv_bytes_per_token": 131072,          may be absent
 //    "host": {"per_step": …, …},            time between steps, added to each; may be absent
 //    "roofs": [{"name": "…", "per_step": …, "per_token": …, "per_sequence": …, "per_kv_token": …,
-//               "per_attended": …, "per_few_token": …}, …]}
+//               "per_attended": …, "per_few_token": …, "per_many_token": …, "per_sampled": …}, …]}
+// Files of version 1, which knew neither per_many_token nor per_sampled, mean what they meant.
 struct StepCost {
   struct Roof {
     std::string name;

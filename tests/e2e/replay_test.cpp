@@ -67,6 +67,7 @@ TEST(Replay, EveryRequestGetsWhatTheTraceSaysAndEveryStepIsRecorded) {
   simulation.cost = cost;
   const SimulationResult simulated = MUST(simulate(trace, simulation));
   report.simulated.push_back(summarise(simulated, trace, simulation));
+  report.simulated_by_own = report.simulated;
   const OrderedJson object = replay_json(report);
   EXPECT_EQ(object["latency_seconds"].size(), 12u);  // two classes and all, four figures each
   EXPECT_EQ(object["step_errors"].size(), 3u);

@@ -58,7 +58,7 @@ class Machine {
 
  private:
   const SchedulerOptions options_;
-  static constexpr CostModel::Coefficients kCost = {0.005, 2e-5, 5e-5, 1e-8, 1e-10};
+  static constexpr CostModel::Coefficients kCost = {0.005, 2e-5, 2e-5, 5e-5, 0, 1e-8, 1e-10};
 
   const CostModel machine_{kCost};
   BlockPool pool_;
