@@ -45,9 +45,12 @@ double work_beside(const ShareExperiment& experiment, const ShareCase& one, Poli
   return one.summary.work_per_second_arriving / other->summary.work_per_second_arriving;
 }
 
+double output_work_of(const TraceRequest& request) {
+  return static_cast<double>(request.num_output) * kOutputTokenWork;
+}
+
 double work_of(const TraceRequest& request) {
-  return static_cast<double>(request.num_prompt) * kPromptTokenWork +
-         static_cast<double>(request.num_output) * kOutputTokenWork;
+  return static_cast<double>(request.num_prompt) * kPromptTokenWork + output_work_of(request);
 }
 
 void add_fluid(const Trace& trace, const SimulationOptions& options, double load,
@@ -63,13 +66,17 @@ void add_fluid(const Trace& trace, const SimulationOptions& options, double load
   const double machine = experiment.capacity * work / static_cast<double>(trace.requests.size());
   const double whole = machine * seconds(trace.requests.back().arrival);
   for (std::size_t i = 0; i < classes.size(); ++i) {
-    const Percentiles waits = fluid_waits(trace, static_cast<std::uint32_t>(i), parts[i] * machine);
+    const auto waits_for = [&](std::size_t num_left) {
+      return fluid_waits(trace, static_cast<std::uint32_t>(i), parts[i] * machine, num_left);
+    };
+    const Percentiles waits = waits_for(0);
     experiment.fluid.push_back({.class_name = classes[i].name,
                                 .load = load,
                                 .asked_part = whole > 0 ? asked[i] / whole : 0,
                                 .share_part = parts[i],
                                 .p50 = waits.p50,
-                                .p99 = waits.p99});
+                                .p99 = waits.p99,
+                                .least_p99 = waits_for(options.scheduler.num_sequences_max).p99});
   }
 }
 
@@ -107,17 +114,23 @@ Result<double> measure_capacity(const Trace& trace, const SimulationOptions& opt
   return static_cast<double>(most) / std::max(ends[most - 1], 1e-9);
 }
 
-Percentiles fluid_waits(const Trace& trace, std::uint32_t class_index, double work_per_second) {
+Percentiles fluid_waits(const Trace& trace, std::uint32_t class_index, double work_per_second,
+                        std::size_t num_left) {
   CHECK(work_per_second > 0);
   std::vector<double> waits;
-  double left = 0;
+  std::vector<double> outputs;  // of those that came, in order
+  double work_left = 0;
+  double outputs_left = 0;
   Duration last{0};
   for (const TraceRequest& request : trace.requests) {
     if (request.class_index != class_index) continue;
-    left = std::max(0.0, left - seconds(request.arrival - last) * work_per_second);
+    work_left = std::max(0.0, work_left - seconds(request.arrival - last) * work_per_second);
     last = request.arrival;
-    waits.push_back(left / work_per_second);
-    left += work_of(request);
+    waits.push_back(std::max(0.0, work_left - outputs_left) / work_per_second);
+    work_left += work_of(request);
+    outputs.push_back(output_work_of(request));
+    outputs_left += outputs.back();
+    outputs_left -= outputs.size() > num_left ? outputs[outputs.size() - 1 - num_left] : 0;
   }
   return percentiles_of(std::move(waits));
 }
@@ -193,19 +206,22 @@ Table share_table(const ShareExperiment& experiment) {
 }
 
 Table fluid_table(const ShareExperiment& experiment) {
-  Table table{.title =
-                  "Time to first token p99 in seconds, beside the wait of a fluid that gets "
-                  "exactly its share, nothing lent",
-              .columns = {{"class", Align::kLeft},
-                          {"load"},
-                          {"asks for %"},
-                          {"share %"},
-                          {"fluid p50"},
-                          {"fluid p99"}},
-              .rows = {}};
+  Table table{
+      .title =
+          "Time to first token p99 in seconds, beside the wait of a fluid that gets "
+          "exactly its share, nothing lent; least: all slots full of outputs left for later",
+      .columns = {{"class", Align::kLeft},
+                  {"load"},
+                  {"asks for %"},
+                  {"share %"},
+                  {"fluid p50"},
+                  {"fluid p99"},
+                  {"least p99"}},
+      .rows = {}};
   for (const Policy policy : kPolicies) table.columns.push_back({std::string(policy_name(policy))});
   table.columns.push_back({"fcfs / ours"});
   table.columns.push_back({"fcfs / controlled"});
+  table.columns.push_back({"fcfs / least"});
   const std::size_t num_classes =
       experiment.cases.empty() ? 0 : experiment.cases.front().summary.classes.size();
   for (std::size_t i = 0; i < experiment.fluid.size(); ++i) {
@@ -215,7 +231,8 @@ Table fluid_table(const ShareExperiment& experiment) {
                                     percent_text(one.asked_part),
                                     percent_text(one.share_part),
                                     seconds_text(one.p50),
-                                    seconds_text(one.p99)};
+                                    seconds_text(one.p99),
+                                    seconds_text(one.least_p99)};
     const auto p99_of = [&](Policy policy) {
       const ShareCase* found = same_case(
           experiment, {.scenario = "all", .load = one.load, .policy = {}, .summary = {}}, policy);
@@ -226,6 +243,8 @@ Table fluid_table(const ShareExperiment& experiment) {
       const double p99 = p99_of(policy);
       row.push_back(number_text(p99 > 0 ? p99_of(Policy::kFirstCome) / p99 : 0, 3));
     }
+    const bool has_least = one.least_p99 > 0;
+    row.push_back(has_least ? number_text(p99_of(Policy::kFirstCome) / one.least_p99, 3) : "-");
     table.add_row(std::move(row));
   }
   return table;
@@ -241,7 +260,8 @@ OrderedJson share_json(const ShareExperiment& experiment) {
                                {"asked_part", one.asked_part},
                                {"share_part", one.share_part},
                                {"wait_p50", one.p50},
-                               {"wait_p99", one.p99}});
+                               {"wait_p99", one.p99},
+                               {"least_wait_p99", one.least_p99}});
   }
   for (const ShareCase& one : experiment.cases) {
     object["cases"].push_back({{"classes", one.scenario},

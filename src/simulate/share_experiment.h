@@ -1,6 +1,8 @@
 // One workload under every policy and load: who gets how much, how fast, and at what throughput.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,9 @@ struct FluidWait {
   double share_part = 0;
   double p50 = 0;  // seconds
   double p99 = 0;
+  // The same if all slots were the class's and whoever is in one left its whole output for later:
+  // while nothing is lent, nothing that starts requests in order of arrival is faster.
+  double least_p99 = 0;
 };
 
 struct ShareExperiment {
@@ -43,8 +48,10 @@ struct ShareExperiment {
   std::vector<FluidWait> fluid;  // by load, then class
 };
 
-// Waits of the trace's requests of a class that gets `work_per_second`.
-Percentiles fluid_waits(const Trace& trace, std::uint32_t class_index, double work_per_second);
+// Waits of the trace's requests of a class that gets `work_per_second`, when the outputs of the
+// last `num_left` that came are left for later.
+Percentiles fluid_waits(const Trace& trace, std::uint32_t class_index, double work_per_second,
+                        std::size_t num_left);
 
 // The trace's requests, faster or slower, at each load with all classes; and at the highest load
 // with all requests given to one class, so that the others idle. Policy of `options` is ignored.

@@ -60,9 +60,9 @@ TEST(StepCost, TakesTheSlowestRoof) {
   cost.roofs = {{"compute", {.per_token = 2, .per_attended = 1}},
                 {"memory", {.per_step = 10, .per_sequence = 3, .per_kv_token = 1}}};
   StepShape shape;
-  shape.add_chunk(4, 1);               // 1 token, 5 of cache, 5 pairs
+  shape.add_chunk(4, 1, 1);            // 1 token, 5 of cache, 5 pairs
   EXPECT_EQ(cost.seconds(shape), 18);  // 10 + 3 + 5 over 2 + 5
-  shape.add_chunk(0, 10);
+  shape.add_chunk(0, 10, 0);
   EXPECT_EQ(cost.seconds(shape), 82);  // 22 + 60 over 10 + 6 + 15
 }
 
@@ -73,6 +73,24 @@ TEST(StepCost, ComesBackFromItsOwnText) {
   }
 }
 
+// Each term of the shape counts by its own key; a file of version 1 means what it meant.
+TEST(StepCost, ReadsTermsOfBothVersions) {
+  StepShape shape;
+  shape.add_chunk(0, 20, 0);  // 16 and 4 tokens
+  shape.add_chunk(9, 1, 1);
+  const auto seconds_by = [&](const std::string& version, const std::string& terms) {
+    const StepCost cost =
+        MUST(parse_step_cost("{\"format\": \"millrace-step-cost\", \"version\": " + version +
+                                 ", \"roofs\": [{" + terms + "}]}",
+                             "c.json"));
+    return cost.seconds(shape);
+  };
+  EXPECT_EQ(seconds_by("1", "\"per_token\": 2, \"per_few_token\": 1"), 2 * 21 + 16);
+  EXPECT_EQ(seconds_by("2", "\"per_token\": 2, \"per_few_token\": 1"), 2 * 21 + 16);
+  EXPECT_EQ(seconds_by("2", "\"per_many_token\": 3"), 3 * 5);
+  EXPECT_EQ(seconds_by("2", "\"per_sampled\": 7, \"per_step\": 1"), 7 + 1);
+}
+
 TEST(StepCost, RefusesWhatIsNoCostModel) {
   const auto message = [](const std::string& text) {
     const auto cost = parse_step_cost(text, "c.json");
@@ -81,7 +99,7 @@ TEST(StepCost, RefusesWhatIsNoCostModel) {
   EXPECT_THAT(message("[]"), HasSubstr("c.json: expected an object"));
   EXPECT_THAT(message("{\"format\": \"x\"}"), HasSubstr("millrace-step-cost"));
   const std::string head = "{\"format\": \"millrace-step-cost\", \"version\": ";
-  EXPECT_THAT(message(head + "2}"), HasSubstr("version is 2, expected 1"));
+  EXPECT_THAT(message(head + "3}"), HasSubstr("version is 3, expected 1 or 2"));
   EXPECT_THAT(message(head + "1}"), HasSubstr("expected a list roofs"));
   EXPECT_THAT(message(head + "1, \"roofs\": [{}]}"), HasSubstr("without a term above 0"));
   EXPECT_THAT(message(head + "1, \"roofs\": [{\"per_token\": -1}]}"),
@@ -96,11 +114,11 @@ TEST(BuiltinStepCosts, AgreeWithTheFormulasByHand) {
   const StepCost cost = MUST(find_builtin_step_cost("h200-llama-3.1-8b"));
   // Decode of one sequence: 15.0 GB of matrices at 3.6 TB/s and 32 gaps of 6 us.
   StepShape decode;
-  decode.add_chunk(0, 1);
+  decode.add_chunk(0, 1, 1);
   EXPECT_NEAR(cost.seconds(decode), 15.01e9 / 3.6e12 + 32 * 6e-6, 2e-5);
   // 8,192 tokens of a prompt: 2 * 6.98e9 flops each and 4 * 4096 * 32 per pair at 593 TFLOP/s.
   StepShape prefill;
-  prefill.add_chunk(0, 8192);
+  prefill.add_chunk(0, 8192, 0);
   const double flops = 2 * 6.98e9 * 8192 + 4.0 * 4096 * 32 * 8192 * 8193 / 2;
   EXPECT_NEAR(cost.seconds(prefill), flops / 593.4e12 + 32 * 6e-6, 2e-3);
   EXPECT_EQ(cost.kv_bytes_per_token, 131'072u);
@@ -357,10 +375,13 @@ TEST(ShareExperiment, AFluidWaitsForWhatCameBefore) {
       {.arrival = std::chrono::seconds(0), .num_prompt = 999, .num_output = 1, .class_index = 1},
       {.arrival = std::chrono::seconds(1), .num_prompt = 80, .num_output = 10},
       {.arrival = std::chrono::seconds(9), .num_prompt = 80, .num_output = 10}};
-  const Percentiles waits = fluid_waits(trace, 0, 50);
+  const Percentiles waits = fluid_waits(trace, 0, 50, 0);
   EXPECT_EQ(waits.count, 3u);
   EXPECT_DOUBLE_EQ(waits.max, 1);  // the second one, for half of the first
   EXPECT_DOUBLE_EQ(waits.p50, 0);
+  // Without the output of the one before, which is 20 of its 100.
+  EXPECT_DOUBLE_EQ(fluid_waits(trace, 0, 50, 1).max, 0.6);
+  EXPECT_DOUBLE_EQ(fluid_waits(trace, 0, 50, 100).max, 0.6);
 }
 
 // Both classes have their rush once a day, half a day apart, of more than their shares' work.
