@@ -483,6 +483,110 @@ TEST(CompilerTest, ToolCallsAreWrittenAsTheirFormatsHaveThem) {
         true);
 }
 
+// The same calls where marks, names and arguments are no JSON.
+TEST(CompilerTest, ToolCallsInOtherNotations) {
+  const auto vocabulary = vocabulary_of(all_bytes());
+  GrammarCompiler compiler(vocabulary, kClock, small_options());
+  const std::vector<ToolFunction> tools = {
+      {.name = "add",
+       .parameters = R"({"type":"object","properties":{"x":{"type":"integer"},"note":{"type":)"
+                     R"("string"},"in":{"type":"object"},"ok":{"enum":[true,null,"a"]}},)"
+                     R"("required":["x"],"additionalProperties":false})"},
+      {.name = "now", .parameters = ""}};
+  const auto check = [&](ToolCallFormat format, const std::string& text, bool is_right) {
+    const auto spec = tool_call_spec(tools, {.format = format, .need = ToolCallNeed::kMustCall});
+    ASSERT_TRUE(spec.ok()) << spec.error().message;
+    const auto constraint = compiler.compile(spec.value());
+    ASSERT_TRUE(constraint.ok()) << constraint.error().message;
+    EXPECT_EQ(accepts(*constraint.value(), text), is_right) << text;
+  };
+  using Format = ToolCallFormat;
+  check(Format::kPythonic, "[add(x=5, note=\"it's\", in={\"k\": [1, None]}, ok=True), now()]",
+        true);
+  check(Format::kPythonic, "[add(x=5, ok=None)]", true);
+  check(Format::kPythonic, "[add(x=5, ok=\"a\")]", true);
+  check(Format::kPythonic, "[now(any=\"thing\")]", true);
+  check(Format::kPythonic, "[add(x=5, ok=true)]", false);
+  check(Format::kPythonic, "[add(note=\"a\")]", false);
+  check(Format::kPythonic, "[add(x=5, note=\"\\/\")]", false);
+  check(Format::kPythonic, "[add(\"x\": 5)]", false);
+  check(Format::kPythonic, "[sub(x=5)]", false);
+  check(Format::kLfm, "<|tool_call_start|>[add(x=-1)]<|tool_call_end|>", true);
+  check(Format::kGemma, "<|tool_call>call:add{note:<|\"|>it's \"a\"\n<|\"|>,x:5}<tool_call|>",
+        true);
+  check(Format::kGemma, "<|tool_call>call:add{in:{k:[1,null,<|\"|>t<|\"|>]},x:5}<tool_call|>",
+        true);
+  check(Format::kGemma, "<|tool_call>call:add{x:5,note:<|\"|>a<|\"|>}<tool_call|>", false);
+  check(Format::kGemma, "<|tool_call>call:now{}<tool_call|><|tool_call>call:now{}<tool_call|>",
+        true);
+  check(Format::kDsml,
+        "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"add\">\n<｜DSML｜parameter name=\"x\" "
+        "string=\"false\">3</｜DSML｜parameter>\n<｜DSML｜parameter name=\"note\" "
+        "string=\"true\">it's"
+        "</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>",
+        true);
+  check(Format::kDsml,
+        "<｜DSML｜tool_calls>\n<｜DSML｜invoke "
+        "name=\"add\">\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>",
+        false);
+  check(Format::kMiniCpm, "<function name=\"add\"><param name=\"x\">3</param></function>", true);
+  check(
+      Format::kSolar,
+      "<|tool_calls|><|tool_call:begin|>a1b2c3d4e5<|tool_call:name|>add<|tool_call:args|>{\"x\": 1}"
+      "<|tool_call:end|><|calls|>",
+      true);
+  check(Format::kCommand,
+        "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"add\", \"parameters\": "
+        "{\"x\": 1}},\n    {\"tool_call_id\": \"1\", \"tool_name\": \"now\", \"parameters\": {}}\n]"
+        "<|END_ACTION|>",
+        true);
+  check(Format::kApertus, "<|tools_prefix|>[{\"add\": {\"x\": 1}}, {\"now\": {}}]<|tools_suffix|>",
+        true);
+  check(Format::kGigaChat, "<|function_call|>{\"name\": \"now\", \"arguments\": {}}", true);
+  check(Format::kGigaChat, "function call<|role_sep|>\n{\"name\": \"now\", \"arguments\": {}}",
+        true);
+
+  // The quote is a token where the vocabulary has it; then texts may hold what it looks like.
+  const auto quoted = vocabulary_of(all_bytes(), {"<|\"|>"});
+  GrammarCompiler with_quote(quoted, kClock, small_options());
+  const auto gemma = with_quote.compile(
+      MUST(tool_call_spec(tools, {.format = Format::kGemma, .need = ToolCallNeed::kMustCall})));
+  ASSERT_TRUE(gemma.ok());
+  const std::unique_ptr<GrammarConstraint> state = start(*gemma.value());
+  const auto write = [&](const std::string& text) {
+    for (const char c : text) {
+      const auto token = static_cast<TokenId>(static_cast<std::uint8_t>(c)) + 1;
+      ASSERT_TRUE(state->allows(token)) << c;
+      state->advance(token);
+    }
+  };
+  write("<|tool_call>call:add{note:");
+  EXPECT_FALSE(state->allows('<' + 1));
+  ASSERT_TRUE(state->allows(257));
+  state->advance(257);
+  write("a <|\"|> b");
+  state->advance(257);
+  write(",x:5}<tool_call|>");
+  EXPECT_TRUE(state->can_end());
+
+  // What has no place there is refused by name.
+  const auto refusal = [&](Format format, const std::string& parameters) {
+    const auto spec = tool_call_spec({{.name = "f", .parameters = parameters}},
+                                     {.format = format, .need = ToolCallNeed::kMustCall});
+    if (!spec.ok()) return spec.error().message;
+    const auto constraint = compiler.compile(spec.value());
+    return constraint.ok() ? std::string() : constraint.error().message;
+  };
+  EXPECT_NE(refusal(Format::kLfm, R"({"properties":{"a b":{}}})").find("'a b'"), std::string::npos);
+  // Inside of a value the arguments' own schema is one of a value.
+  const auto nested = compiler.compile(MUST(tool_call_spec(
+      {{.name = "f", .parameters = R"({"properties":{"a":{"$ref":"#"}},"type":"object"})"}},
+      {.format = Format::kPythonic, .need = ToolCallNeed::kMustCall})));
+  ASSERT_TRUE(nested.ok());
+  EXPECT_TRUE(accepts(*nested.value(), "[f(a={\"a\": {\"b\": 1}})]"));
+  EXPECT_FALSE(accepts(*nested.value(), "[f(a=(a=1))]"));
+}
+
 // Each of these has to be refused, or compiled and walked, within the limits.
 TEST(BombTest, HostileSpecsStopWithinTheLimits) {
   const auto vocabulary = vocabulary_of(all_bytes());

@@ -20,6 +20,7 @@ void append_text(std::string& key, const std::string& text) {
 void append_spec(std::string& key, const ConstraintSpec& spec) {
   append_number(key, static_cast<std::uint64_t>(spec.kind));
   append_text(key, spec.text);
+  append_number(key, static_cast<std::uint64_t>(spec.style.notation));
   append_number(key, static_cast<std::uint64_t>(spec.style.whitespace));
   append_number(key, static_cast<std::uint64_t>(spec.style.unnamed_properties));
   append_number(key, spec.repeats_min);

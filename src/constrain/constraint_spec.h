@@ -37,7 +37,18 @@ enum class UnnamedProperties : std::uint8_t {
   kForbidden,  // what `properties` and `patternProperties` name, where there are such
 };
 
+// How values are written. What JSON calls an object is one in all of them.
+enum class JsonNotation : std::uint8_t {
+  kJson,
+  // Python's literals: {"k": [True, None]}. The outermost object is the arguments of a call, with
+  // its brackets: (x=1, note="a").
+  kPython,
+  // Gemma's: {k:[true,null],note:<|"|>a<|"|>}, texts without escapes between tokens of that name.
+  kGemma,
+};
+
 struct JsonStyle {
+  JsonNotation notation = JsonNotation::kJson;
   JsonWhitespace whitespace = JsonWhitespace::kFlexible;
   UnnamedProperties unnamed_properties = UnnamedProperties::kAllowed;
   bool operator==(const JsonStyle&) const = default;

@@ -20,6 +20,12 @@ Error unsupported(const std::string& what) {
 
 Result<ExprId> SchemaBuilder::build() {
   const ExprId root = TRY(value_of({&document_.root()}));
+  // Only the notation of Python writes the outermost object unlike others.
+  const bool has_arguments = json_.style().notation == JsonNotation::kPython;
+  if (has_arguments && open_.empty() && root != grammar_.nothing()) {
+    return json_.any_object(ObjectPlace::kArguments);
+  }
+  object_place_ = has_arguments ? ObjectPlace::kArguments : ObjectPlace::kValue;
   while (!open_.empty()) {
     const auto [schemas, rule] = std::move(open_.front());
     open_.pop_front();
@@ -29,6 +35,7 @@ Result<ExprId> SchemaBuilder::build() {
       if (status.error().message.starts_with("schema at ")) return status.error();
       return schema_error(status.error().code, document_.place_of(*place_), status.error().message);
     }
+    object_place_ = ObjectPlace::kValue;
   }
   TRY(json_.status());
   return root;
@@ -109,6 +116,11 @@ Result<ExprId> SchemaBuilder::build_choices(const Schemas& schemas,
 
 Result<ExprId> SchemaBuilder::build_facts(const SchemaFacts& facts) {
   TRY(grammar_.status());
+  if (object_place_ == ObjectPlace::kArguments) {
+    if (facts.values) return unsupported("enum and const of all arguments of a call");
+    return (facts.types & kTypeObject) != 0 ? build_object(facts)
+                                            : Result<ExprId>(grammar_.nothing());
+  }
   if (facts.values) return build_values(facts);
   const auto is_excluded = [&](const SchemaNode& value) {
     return std::find(facts.excluded_values.begin(), facts.excluded_values.end(), value) !=
@@ -116,11 +128,11 @@ Result<ExprId> SchemaBuilder::build_facts(const SchemaFacts& facts) {
   };
   std::vector<ExprId> choices;
   if ((facts.types & kTypeNull) != 0 && !is_excluded(nullptr)) {
-    choices.push_back(grammar_.bytes("null"));
+    choices.push_back(json_.word(nullptr));
   }
   if ((facts.types & kTypeBoolean) != 0) {
-    if (!is_excluded(true)) choices.push_back(grammar_.bytes("true"));
-    if (!is_excluded(false)) choices.push_back(grammar_.bytes("false"));
+    if (!is_excluded(true)) choices.push_back(json_.word(true));
+    if (!is_excluded(false)) choices.push_back(json_.word(false));
   }
   if ((facts.types & kTypeString) != 0) choices.push_back(TRY(build_string(facts)));
   if ((facts.types & kTypeNumber) != 0) choices.push_back(TRY(number_grammar(json_, facts)));
@@ -210,7 +222,8 @@ Result<ExprId> SchemaBuilder::build_string(const SchemaFacts& facts) {
     if (facts.length_min > facts.length_max) return grammar_.nothing();
     return json_.string(facts.length_min, facts.length_max);
   }
-  return json_.string_of(TRY(text_automaton(facts)));
+  const Automaton text = TRY(text_automaton(facts));
+  return json_.string_of(text);
 }
 
 SchemaBuilder::Schemas SchemaBuilder::item_schemas(const SchemaFacts& facts,

@@ -81,6 +81,7 @@ class SchemaBuilder {
   std::deque<std::pair<Schemas, RuleId>> open_;
   std::map<std::string, Automaton> patterns_;
   const SchemaNode* place_ = nullptr;  // the first schema of the rule that is being built
+  ObjectPlace object_place_ = ObjectPlace::kValue;  // of that rule
 };
 
 }  // namespace millrace

@@ -8,11 +8,11 @@
 namespace millrace {
 
 Result<ExprId> build_schema_grammar(Grammar& grammar, const std::string& schema,
-                                    const JsonStyle& style) {
+                                    const JsonStyle& style, const std::string& quote) {
   const GrammarLimits& limits = grammar.budget().limits();
   const SchemaDocument document = TRY(SchemaDocument::parse(
       schema, {.bytes_max = limits.spec_bytes_max, .depth_max = limits.depth_max}));
-  JsonGrammar json(grammar, style);
+  JsonGrammar json(grammar, style, quote);
   return SchemaBuilder(document, json).build();
 }
 

@@ -9,9 +9,10 @@
 
 namespace millrace {
 
-// Messages name the place in the schema as a JSON pointer.
+// Messages name the place in the schema as a JSON pointer. `quote` is what stands around texts. In
+// Python's notation the schema is one of the arguments of a call.
 Result<ExprId> build_schema_grammar(Grammar& grammar, const std::string& schema,
-                                    const JsonStyle& style);
+                                    const JsonStyle& style, const std::string& quote = "\"");
 
 // The strings that fulfil the schema, as they are, but for those with `without` in them.
 // kUnsupported where something else than a string may.

@@ -13,7 +13,7 @@ constexpr std::size_t kNamedMax = 5000;
 }  // namespace
 
 ExprId SchemaBuilder::member(ExprId key, ExprId value) {
-  return grammar_.sequence({key, json_.colon(), value});
+  return grammar_.sequence({key, json_.colon(object_place_), value});
 }
 
 // Names that propertyNames allows.
@@ -72,9 +72,11 @@ Status SchemaBuilder::add_named(const SchemaFacts& facts, const Automaton& names
       value = TRY(value_of(std::move(schemas)));
     }
     if (value == grammar_.nothing() && !is_required) continue;
-    const bool is_possible = value != grammar_.nothing();
-    list.named.push_back({.expr = is_possible ? member(json_.string_literal(name), value) : value,
-                          .is_required = is_required});
+    if (value != grammar_.nothing()) {
+      const ExprId key = TRY(json_.key(name, object_place_));
+      value = member(key, value);
+    }
+    list.named.push_back({.expr = value, .is_required = is_required});
     TRY(grammar_.status());
   }
   return Ok{};
@@ -106,7 +108,9 @@ Status SchemaBuilder::add_region(const SchemaFacts& facts, const Automaton& name
   }
   if (is_empty(keys)) return Ok{};
   const ExprId value = TRY(value_of(std::move(schemas)));
-  if (value != grammar_.nothing()) members.push_back(member(json_.string_of(keys), value));
+  if (value == grammar_.nothing()) return Ok{};
+  const ExprId key = TRY(json_.key_of(keys, object_place_));
+  if (key != grammar_.nothing()) members.push_back(member(key, value));
   return Ok{};
 }
 
@@ -145,7 +149,7 @@ Result<ExprId> SchemaBuilder::build_unnamed(const SchemaFacts& facts, const Auto
 }
 
 Result<ExprId> SchemaBuilder::build_object(const SchemaFacts& facts) {
-  if (!facts.has_object_rules()) return json_.any_object();
+  if (!facts.has_object_rules()) return json_.any_object(object_place_);
   std::vector<std::string> order;
   std::set<std::string> known;
   for (const SchemaFacts::PropertyRule& rule : facts.properties) {
@@ -210,7 +214,8 @@ Result<ExprId> SchemaBuilder::build_members(const MemberList& list) {
     behind = std::move(before);
     TRY(grammar_.status());
   }
-  return grammar_.sequence({json_.object_begin(), behind[0], json_.object_end()});
+  return grammar_.sequence(
+      {json_.object_begin(object_place_), behind[0], json_.object_end(object_place_)});
 }
 
 }  // namespace millrace

@@ -33,7 +33,7 @@ class SpecBuilder {
       case ConstraintKind::kJsonObject:
         return build_object(spec);
       case ConstraintKind::kJsonSchema:
-        return build_schema_grammar(grammar_, spec.text, spec.style);
+        return build_schema_grammar(grammar_, spec.text, spec.style, quote_of(spec.style));
       case ConstraintKind::kSchemaText:
         if (spec.parts.size() != 1 || spec.parts[0].text.empty()) {
           return wrong("the text of a schema needs what ends it");
@@ -70,9 +70,15 @@ class SpecBuilder {
     return special.empty() ? content : special;
   }
 
+  std::string quote_of(const JsonStyle& style) const {
+    return style.notation == JsonNotation::kGemma ? token_bytes("<|\"|>") : "\"";
+  }
+
   Result<ExprId> build_object(const ConstraintSpec& spec) {
-    JsonGrammar json(grammar_, spec.style);
-    const ExprId object = json.any_object();
+    JsonGrammar json(grammar_, spec.style, quote_of(spec.style));
+    const ExprId object =
+        json.any_object(spec.style.notation == JsonNotation::kPython ? ObjectPlace::kArguments
+                                                                     : ObjectPlace::kValue);
     TRY(json.status());
     return object;
   }

@@ -87,10 +87,11 @@ Result<ConstraintSpec> tagged_arguments(const ToolFunction& tool, const TagStyle
   std::vector<Spec> parts;
   for (const auto& [name, property] : properties.items()) {
     const std::string text = standing_alone(property, schema);
-    Spec value = says_string(property) ? Spec::schema_text(text, tags.value_end)
-                                       : Spec::json_schema(text, style);
+    const bool is_text = says_string(property);
+    Spec value = is_text ? Spec::schema_text(text, tags.value_end) : Spec::json_schema(text, style);
+    const Spec& key_close = is_text && tags.text_key_close ? *tags.text_key_close : tags.key_close;
     Spec argument = Spec::sequence(
-        {tags.key_open, Spec::literal(name), tags.key_close, std::move(value), tags.value_close});
+        {tags.key_open, Spec::literal(name), key_close, std::move(value), tags.value_close});
     const bool is_required = required.erase(name) > 0;
     parts.push_back(is_required ? std::move(argument) : Spec::repeat(std::move(argument), 0, 1));
   }

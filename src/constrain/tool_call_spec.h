@@ -28,8 +28,19 @@ enum class ToolCallFormat : std::uint8_t {
   kPhi4,       // <|tool_call|>…<|/tool_call|>
   kFunctools,  // functools…
   // Blocks of <invoke name="…">, each with <parameter name="…">…</parameter>.
-  kMiniMax,  // <minimax:tool_call>
-  kAtem,     // <atem:function_calls>, and its prefix before the other names
+  kMiniMax,   // <minimax:tool_call>
+  kAtem,      // <atem:function_calls>, and its prefix before the other names
+  kDsml,      // <｜DSML｜function_calls> or <｜DSML｜tool_calls>, a mark before every name
+  kHunyuan,   // as kGlm in a section, tags with a suffix: <tool_calls:opensource>
+  kMiniCpm,   // <function name="…"><param name="…">…</param></function>
+  kSolar,     // a section of calls: an id, a name, then JSON
+  kCommand,   // <|START_ACTION|>[{"tool_call_id": "0", "tool_name": …, "parameters": …}]
+  kApertus,   // <|tools_prefix|>[{"…": {…}}]<|tools_suffix|>
+  kGigaChat,  // <|function_call|>{"name": …, "arguments": …}, one call
+  // Calls as Python writes them: [name(key="value")].
+  kLfm,       // <|tool_call_start|>…<|tool_call_end|>
+  kPythonic,  // without marks
+  kGemma,     // <|tool_call>call:name{key:value}<tool_call|>
 };
 
 struct ToolFunction {
@@ -50,9 +61,10 @@ struct ToolCallOptions {
 };
 
 // kInvalidArgument without a tool, with two of one name or with a name that is empty. Where a
-// format writes arguments one by one in tags (kQwen3Coder, kSeed, kGlm, kMiniMax, kAtem) they come
-// in the order of the schema's properties, and kUnsupported names what such a form has no place
-// for.
+// format writes arguments one by one in tags (kQwen3Coder, kSeed, kGlm, kMiniMax, kAtem, kDsml,
+// kMiniCpm) they come in the order of the schema's properties, and kUnsupported names what such a
+// form has no place for. Names of arguments that stand without quotes (kLfm, kPythonic, kGemma) are
+// words.
 Result<ConstraintSpec> tool_call_spec(const std::vector<ToolFunction>& tools,
                                       const ToolCallOptions& options);
 

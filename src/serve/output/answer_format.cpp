@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "serve/output/nested_syntax.h"
 
 namespace millrace {
 namespace {
@@ -20,7 +21,8 @@ constexpr ReasoningTags kReasoning[] = {
     {"apertus", "<|inner_prefix|>", "<|inner_suffix|>"},
     {"gemma", "<|channel>thought", "<channel|>", "<|channel>"},
     {"apriel", "Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"},
-    {"solar", "<|think|>", "<|end|>", {}, "assistant"},
+    {"solar", "<|think|>", "<|end|>", {}, "assistant", "<|begin|>"},
+    {"hunyuan", "<think:opensource>", "</think:opensource>", {}, {}, {}, "</think{}>"},
     {"think", "<think>", "</think>"},
 };
 
@@ -136,11 +138,29 @@ std::vector<Row> more_rows_of_own_marks() {
   };
 }
 
+// Formats whose templates put their marks together.
+std::vector<Row> rows_of_joined_marks() {
+  return {
+      {ToolFormat::kMiniMaxM3,
+       "minimax-m3",
+       {kNestedMark, "<tool_call>", "<invoke name="},
+       {kNestedMark},
+       {{"]<]minimax[>[<tool_call>", "]<]minimax[>[<invoke name=\""},
+        {"]<]minimax[>[</tool_call>"}}},
+      {ToolFormat::kHunyuan,
+       "hunyuan",
+       {"<tool_sep{}>", "':opensource'"},
+       {"<tool_calls:opensource>", "</tool_calls:opensource>", "<tool_call:opensource>",
+        "</tool_call:opensource>", "<tool_sep:opensource>", "<arg_key:opensource>",
+        "</arg_key:opensource>", "<arg_value:opensource>", "</arg_value:opensource>"},
+       {{"<tool_calls:opensource>", "<tool_call:opensource>"},
+        {"</tool_call:opensource>", "</tool_calls:opensource>"}}},
+  };
+}
+
 // Formats that share marks with others, the more particular ones first.
 std::vector<Row> rows_of_shared_marks() {
   return {
-      // MiniMax M3 puts other things between these marks.
-      {ToolFormat::kNone, "none", {"<tool_call>", "<invoke name="}, {}, {}},
       {ToolFormat::kGlm,
        "glm",
        {"<tool_call>", "<arg_key>"},
@@ -194,6 +214,7 @@ const std::vector<Row>& rows() {
   static const std::vector<Row> kRows = [] {
     std::vector<Row> all = rows_of_own_marks();
     for (Row& row : more_rows_of_own_marks()) all.push_back(std::move(row));
+    for (Row& row : rows_of_joined_marks()) all.push_back(std::move(row));
     for (Row& row : rows_of_shared_marks()) all.push_back(std::move(row));
     return all;
   }();
@@ -222,7 +243,10 @@ AnswerFormat answer_format(std::string_view template_source) {
                         contains(template_source, "<|start|>");
   if (format.has_channels) return format;
   for (const ReasoningTags& tags : kReasoning) {
-    if (!contains(template_source, tags.open) || !contains(template_source, tags.close)) continue;
+    const bool is_told = tags.hint.empty() ? contains(template_source, tags.open) &&
+                                                 contains(template_source, tags.close)
+                                           : contains(template_source, tags.hint);
+    if (!is_told) continue;
     format.reasoning = tags;
     break;
   }

@@ -20,6 +20,9 @@ struct ReasoningTags {
   std::string_view open_token = {};
   // What stands between thoughts and content besides special tokens, and is neither.
   std::string_view skipped = {};
+  std::string_view skipped_token = {};  // the special token before `skipped`
+  // What templates mention that put their tags together; absent: the tags.
+  std::string_view hint = {};
 };
 
 enum class ToolFormat : std::uint8_t {
@@ -51,7 +54,10 @@ enum class ToolFormat : std::uint8_t {
   kAtem,     // <atem:function_calls>: Muse
   kMiniMax,  // <minimax:tool_call>: MiniMax M2
   kMiniCpm,  // <function name="name"><param name="key">value</param></function>
-  kGemma,    // <|tool_call>call:name{key:<|"|>value<|"|>}<tool_call|>: Gemma 4
+  // As kGlm, all tags with a suffix: <tool_call:opensource>name<tool_sep:opensource>…
+  kHunyuan,
+  kMiniMaxM3,  // <invoke name="name"><key>value</key></invoke>, a mark before every tag
+  kGemma,      // <|tool_call>call:name{key:<|"|>value<|"|>}<tool_call|>: Gemma 4
 };
 
 struct AnswerFormat {

@@ -196,27 +196,38 @@ TEST(ConstraintChoice, ForcesCallsAndFormats) {
 
 // What the grammar of forced calls allows, the parser of the same format finds.
 TEST(ConstraintChoice, ForcedCallsOfEveryFormatAreFound) {
-  std::vector<VocabularyToken> tokens = {{.bytes = "</s>", .is_special = true}};
+  std::vector<VocabularyToken> bytes = {{.bytes = "</s>", .is_special = true}};
   for (int byte = 0; byte < 256; ++byte) {
-    tokens.push_back({.bytes = std::string(1, static_cast<char>(byte))});
+    bytes.push_back({.bytes = std::string(1, static_cast<char>(byte))});
   }
   const std::vector<TokenId> stops = {0};
   const SystemClock clock;
-  GrammarCompiler compiler(MUST(TokenVocabulary::create(tokens, stops, tokens.size())), clock);
   GenerationRequest request = tool_request(ToolChoice::Mode::kRequired);
   OrderedJson& tools = std::get<ChatPrompt>(request.prompt).tools;
   tools[0]["function"]["parameters"] = OrderedJson::parse(
       R"({"type":"object","properties":{"x":{"type":"integer"},"unit":{"type":"string","enum":)"
-      R"(["m","km"]},"text":{"type":"string"},"at":{"$ref":"#/$defs/p"}},"required":["x","text"],)"
+      R"(["m","km"]},"text":{"type":"string"},"at":{"$ref":"#/$defs/p"},"in":{"type":"object",)"
+      R"("properties":{"ok":{"type":["boolean","null"]},"note":{"type":"string","maxLength":9}},)"
+      R"("required":["ok"],"additionalProperties":false}},"required":["x","text","in"],)"
       R"("additionalProperties":false,"$defs":{"p":{"type":"array","items":{"type":"boolean"},)"
       R"("maxItems":2}}})");
   Random random(4);
   std::vector<std::uint32_t> mask(9);
   for (const char* const name :
-       {"hermes", "llama3", "mistral", "qwen3-coder", "seed", "glm", "function-tag", "deepseek",
-        "kimi", "tool-calls", "nemotron", "phi4", "functools", "minimax", "atem"}) {
+       {"hermes",   "llama3", "mistral",    "qwen3-coder", "seed",  "glm",       "function-tag",
+        "deepseek", "kimi",   "tool-calls", "nemotron",    "phi4",  "functools", "minimax",
+        "atem",     "dsml",   "hunyuan",    "minicpm",     "solar", "command",   "apertus",
+        "gigachat", "lfm",    "pythonic",   "gemma"}) {
     const ToolFormat format = MUST(tool_format_named(name));
+    // Marks are plain text for some vocabularies, tokens of their own for others.
+    std::vector<VocabularyToken> tokens = bytes;
+    for (const std::string_view mark : tool_marks(format)) {
+      tokens.push_back({.bytes = std::string(mark), .is_special = true});
+    }
+    GrammarCompiler with_text(MUST(TokenVocabulary::create(bytes, stops, bytes.size())), clock);
+    GrammarCompiler with_marks(MUST(TokenVocabulary::create(tokens, stops, tokens.size())), clock);
     for (int round = 0; round < 40; ++round) {
+      GrammarCompiler& compiler = round % 4 < 2 ? with_text : with_marks;
       request.calls_in_parallel = round % 2 == 0;
       const auto spec = constraint_choice(request, {.reasoning = std::nullopt, .tools = format},
                                           ReasoningStart::kOver);
@@ -231,16 +242,18 @@ TEST(ConstraintChoice, ForcedCallsOfEveryFormatAreFound) {
         state->mask(mask);
         // Printable where that may come; the marks of DeepSeek have more than ASCII.
         std::vector<TokenId> plain, allowed;
-        for (TokenId id = 0; id < tokens.size(); ++id) {
+        const std::size_t num_ids = &compiler == &with_text ? bytes.size() : tokens.size();
+        for (TokenId id = 0; id < num_ids; ++id) {
           if ((mask[id / 32] >> (id % 32) & 1u) == 0) continue;
           allowed.push_back(id);
-          if (id == 0 || id == '\n' + 1 || (id > 32 && id < 128)) plain.push_back(id);
+          const bool is_mark = id >= bytes.size();
+          if (id == 0 || id == '\n' + 1 || (id > 32 && id < 128) || is_mark) plain.push_back(id);
         }
         if (!plain.empty()) allowed = plain;
         ASSERT_FALSE(allowed.empty()) << name << ": " << text;
         const TokenId id = allowed[random.below(allowed.size())];
         if (id == 0) break;
-        text += static_cast<char>(id - 1);
+        text += tokens[id].bytes;
         state->advance(id);
       }
       ToolCallParser parser({.format = format, .tools = tools});
@@ -259,7 +272,12 @@ TEST(ConstraintChoice, ForcedCallsOfEveryFormatAreFound) {
         if (const auto* delta = std::get_if<ToolCallDelta>(&event)) arguments += delta->arguments;
         if (std::holds_alternative<ToolCallEnd>(event)) {
           const auto parsed = parse_ordered_json(arguments, "arguments");
-          EXPECT_TRUE(parsed.ok() && parsed.value().is_object()) << name << ": " << text;
+          ASSERT_TRUE(parsed.ok() && parsed.value().is_object()) << name << ": " << text;
+          if (!parsed.value().contains("x")) continue;  // of the other tool
+          EXPECT_TRUE(parsed.value()["x"].is_number_integer()) << name << ": " << text;
+          EXPECT_TRUE(parsed.value()["text"].is_string()) << name << ": " << text;
+          const OrderedJson& ok = parsed.value()["in"]["ok"];
+          EXPECT_TRUE(ok.is_boolean() || ok.is_null()) << name << ": " << text;
         }
       }
       EXPECT_GE(num_calls, 1u) << name << ": " << text;

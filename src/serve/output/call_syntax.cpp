@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "serve/output/literal_syntax.h"
 #include "serve/output/mark_search.h"
 
 namespace millrace {
@@ -120,9 +121,14 @@ ParsedCall call_of(std::string_view name, const OrderedJson& arguments) {
 
 OrderedJson argument_value(std::string_view text, const OrderedJson& tools, std::string_view name,
                            std::string_view parameter) {
-  if (!says_string(schema_of(tools, name, parameter))) {
+  const OrderedJson* const schema = schema_of(tools, name, parameter);
+  if (!says_string(schema)) {
     Result<OrderedJson> parsed = parse_ordered_json(text, "value");
     if (parsed.ok()) return std::move(parsed).value();
+    // Templates that print a value as it is show models True and {'k': None}.
+    std::optional<OrderedJson> literal;
+    if (schema != nullptr) literal = parse_python_literal(text);
+    if (literal) return *std::move(literal);
   }
   return std::string(text);
 }
@@ -214,18 +220,25 @@ std::optional<ParsedCall> parse_function_tags(std::string_view text, const Order
   }
 }
 
-std::optional<ParsedCall> parse_argument_tags(std::string_view text, const OrderedJson& tools) {
-  const std::size_t name_end = std::min(text.find("<arg_key>"), text.size());
+std::optional<ParsedCall> parse_argument_tags(std::string_view text, const OrderedJson& tools,
+                                              std::string_view suffix) {
+  const auto tag = [&](const char* name) { return name + std::string(suffix) + ">"; };
+  const std::string key_open = tag("<arg_key"), key_close = tag("</arg_key");
+  const std::string value_open = tag("<arg_value"), value_close = tag("</arg_value");
+  const std::string separator = suffix.empty() ? std::string() : tag("<tool_sep");
+  const std::size_t name_end =
+      std::min(text.find(separator.empty() ? key_open : separator), text.size());
+  if (!separator.empty() && name_end == text.size()) return std::nullopt;
   std::string_view name = text.substr(0, name_end);
   name.remove_prefix(num_white_front(name));
   name.remove_suffix(num_white_back(name));
   if (!is_call_name(name)) return std::nullopt;
-  std::string_view rest = text.substr(name_end);
+  std::string_view rest = text.substr(name_end + separator.size());
   OrderedJson arguments = OrderedJson::object();
   while (num_white_front(rest) < rest.size()) {
-    const std::optional<std::string_view> key = take_between(rest, "<arg_key>", "</arg_key>");
+    const std::optional<std::string_view> key = take_between(rest, key_open, key_close);
     if (!key) return std::nullopt;
-    const std::optional<std::string_view> value = take_between(rest, "<arg_value>", "</arg_value>");
+    const std::optional<std::string_view> value = take_between(rest, value_open, value_close);
     if (!value) return std::nullopt;
     arguments[std::string(*key)] = argument_value(*value, tools, name, *key);
   }

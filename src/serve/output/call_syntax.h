@@ -46,11 +46,13 @@ std::optional<ParsedCall> parse_call_object(std::string_view text);
 std::optional<ParsedCall> parse_function_tags(std::string_view text, const OrderedJson& tools,
                                               std::size_t& num_bytes);
 
-// name<arg_key>key</arg_key><arg_value>value</arg_value>… up to the text's end.
-std::optional<ParsedCall> parse_argument_tags(std::string_view text, const OrderedJson& tools);
+// name<arg_key>key</arg_key><arg_value>value</arg_value>… up to the text's end. With a suffix it
+// ends every tag, and <tool_sep> the name.
+std::optional<ParsedCall> parse_argument_tags(std::string_view text, const OrderedJson& tools,
+                                              std::string_view suffix = {});
 
 // The value of a parameter that is written as plain text: a text where the tool's schema says
-// string, else JSON where it is JSON.
+// string, else JSON where it is JSON; of a parameter that the tool has also a literal of Python.
 OrderedJson argument_value(std::string_view text, const OrderedJson& tools, std::string_view name,
                            std::string_view parameter);
 

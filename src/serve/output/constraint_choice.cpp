@@ -36,6 +36,7 @@ std::optional<Spec> format_spec(const ResponseFormat& format) {
   return std::nullopt;
 }
 
+// The spec of the same name; nothing where calls can only be read.
 std::optional<ToolCallFormat> forced_format(ToolFormat format) {
   switch (format) {
     case ToolFormat::kHermes:
@@ -68,6 +69,26 @@ std::optional<ToolCallFormat> forced_format(ToolFormat format) {
       return ToolCallFormat::kMiniMax;
     case ToolFormat::kAtem:
       return ToolCallFormat::kAtem;
+    case ToolFormat::kDsml:
+      return ToolCallFormat::kDsml;
+    case ToolFormat::kHunyuan:
+      return ToolCallFormat::kHunyuan;
+    case ToolFormat::kMiniCpm:
+      return ToolCallFormat::kMiniCpm;
+    case ToolFormat::kSolar:
+      return ToolCallFormat::kSolar;
+    case ToolFormat::kCommand:
+      return ToolCallFormat::kCommand;
+    case ToolFormat::kApertus:
+      return ToolCallFormat::kApertus;
+    case ToolFormat::kGigaChat:
+      return ToolCallFormat::kGigaChat;
+    case ToolFormat::kLfm:
+      return ToolCallFormat::kLfm;
+    case ToolFormat::kPythonic:
+      return ToolCallFormat::kPythonic;
+    case ToolFormat::kGemma:
+      return ToolCallFormat::kGemma;
     default:
       return std::nullopt;
   }
@@ -94,19 +115,30 @@ bool has_strict_tool(const OrderedJson& tools) {
   });
 }
 
-// White space between a thought's end and what was asked for.
-Spec after_thought(Spec spec) {
-  return Spec::sequence({Spec::regex("\\n{0,2}"), std::move(spec)});
+// What may stand between a thought's end and what was asked for.
+Spec after_thought(const ReasoningTags& tags, Spec spec) {
+  if (tags.skipped_token.empty()) {
+    return Spec::sequence({Spec::regex("\\n{0,2}"), std::move(spec)});
+  }
+  const Spec header = Spec::sequence(
+      {Spec::token(std::string(tags.skipped_token)), Spec::literal(std::string(tags.skipped))});
+  return Spec::sequence({Spec::repeat(header, 0, 1), std::move(spec)});
+}
+
+Spec thought_begin(const ReasoningTags& tags) {
+  if (tags.open_token.empty()) return Spec::token(std::string(tags.open));
+  return Spec::sequence({Spec::token(std::string(tags.open_token)),
+                         Spec::literal(std::string(tags.open.substr(tags.open_token.size())))});
 }
 
 Spec with_thoughts(Spec spec, const std::optional<ReasoningTags>& tags, ReasoningStart start) {
   if (!tags || start == ReasoningStart::kOver) return spec;
-  Spec thought = Spec::free_text(
-      {{.text = std::string(tags->close), .is_token = true, .parts = {after_thought(spec)}}});
+  Spec thought = Spec::free_text({{.text = std::string(tags->close),
+                                   .is_token = true,
+                                   .parts = {after_thought(*tags, spec)}}});
   if (start == ReasoningStart::kInside) return thought;
   return Spec::alternatives(
-      {Spec::sequence({Spec::token(std::string(tags->open)), std::move(thought)}),
-       std::move(spec)});
+      {Spec::sequence({thought_begin(*tags), std::move(thought)}), std::move(spec)});
 }
 
 // Thoughts in a message of their own, or none, and then a message with this header.

@@ -65,6 +65,16 @@ class LiteralReader {
     return object;
   }
 
+  std::optional<OrderedJson> value(std::size_t depth) {
+    if (depth > kDepthMax) return std::nullopt;
+    skip_white();
+    if (std::optional<std::string> text = string()) return OrderedJson(*std::move(text));
+    if (take("[")) return list("]", depth);
+    if (style_ == Style::kPython && take("(")) return list(")", depth);
+    if (take("{")) return members(':', "}", depth);
+    return scalar();
+  }
+
  private:
   void skip_white() { text_.remove_prefix(num_white_front(text_)); }
 
@@ -77,16 +87,6 @@ class LiteralReader {
     std::string word(text_.substr(0, n));
     text_.remove_prefix(n);
     return word;
-  }
-
-  std::optional<OrderedJson> value(std::size_t depth) {
-    if (depth > kDepthMax) return std::nullopt;
-    skip_white();
-    if (std::optional<std::string> text = string()) return OrderedJson(*std::move(text));
-    if (take("[")) return list("]", depth);
-    if (style_ == Style::kPython && take("(")) return list(")", depth);
-    if (take("{")) return members(':', "}", depth);
-    return scalar();
   }
 
   std::optional<OrderedJson> list(std::string_view close, std::size_t depth) {
@@ -153,6 +153,12 @@ class LiteralReader {
       case 't':
         to += '\t';
         return 1;
+      case 'b':
+        to += '\b';
+        return 1;
+      case 'f':
+        to += '\f';
+        return 1;
       case 'r':
         to += '\r';
         return 1;
@@ -195,6 +201,12 @@ std::optional<ParsedCall> read_call(std::string_view text, Style style) {
 }
 
 }  // namespace
+
+std::optional<OrderedJson> parse_python_literal(std::string_view text) {
+  LiteralReader reader(text, Style::kPython);
+  std::optional<OrderedJson> value = reader.value(0);
+  return value && reader.is_at_end() ? std::move(value) : std::nullopt;
+}
 
 std::optional<ParsedCall> parse_python_call(std::string_view text) {
   return read_call(text, Style::kPython);

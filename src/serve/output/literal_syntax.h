@@ -10,6 +10,9 @@
 
 namespace millrace {
 
+// True, None, 'text', [1, {'k': 2.5}], … as a whole; nothing when it is no such literal.
+std::optional<OrderedJson> parse_python_literal(std::string_view text);
+
 // name(key='value', other=[1, None]) as a whole. Nothing when it is no call, or when a value is not
 // a literal.
 std::optional<ParsedCall> parse_python_call(std::string_view text);

@@ -210,10 +210,35 @@ std::vector<CallCase> rarer_call_cases() {
       {ToolFormat::kMiniMax, "Hm.<minimax:tool_call>\n" + invoke("", "") + "</minimax:tool_call>",
        invoked},
       {ToolFormat::kMiniMax, "<minimax:tool_call>none", "<minimax:tool_call>none"},
+      {ToolFormat::kHunyuan,
+       "Hm.<tool_calls:opensource>\n<tool_call:opensource>sum<tool_sep:opensource>\n"
+       "<arg_key:opensource>x</arg_key:opensource>\n<arg_value:opensource>1"
+       "</arg_value:opensource>\n</tool_call:opensource>\n<tool_call:opensource>now"
+       "<tool_sep:opensource>\n</tool_call:opensource>\n</tool_calls:opensource>",
+       invoked},
+      {ToolFormat::kMiniMaxM3,
+       "Hm.]<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name=\"sum\">]<]minimax[>[<x>1"
+       "]<]minimax[>[</x>]<]minimax[>[</invoke>\n]<]minimax[>[<invoke name=\"now\">"
+       "]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>",
+       invoked},
+      {ToolFormat::kMiniMaxM3,
+       "]<]minimax[>[<tool_call>]<]minimax[>[<invoke name=\"sum\">]<]minimax[>[<x>]<]minimax[>[<k>"
+       "]<]minimax[>[<item>1]<]minimax[>[</item>]<]minimax[>[<item>a b]<]minimax[>[</item>"
+       "]<]minimax[>[</k>]<]minimax[>[</x>]<]minimax[>[<note>2]<]minimax[>[</note>"
+       "]<]minimax[>[</invoke>]<]minimax[>[</tool_call>",
+       R"(«sum {"x":{"k":[1,"a b"]},"note":"2"}»)"},
       {ToolFormat::kMiniCpm,
        "<function name=\"sum\"><param name=\"note\"><![CDATA[<b>]]></param></function>\n"
        "<function name=\"now\"></function>",
        R"(«sum {"note":"<b>"}»«now {}»)"},
+      {ToolFormat::kMiniCpm,
+       "<function name=\"sum\"><param name=\"x\">{'k': [None, True], 't': "
+       "\"u'\"}</param></function>",
+       R"(«sum {"x":{"k":[null,true],"t":"u'"}}»)"},
+      {ToolFormat::kMiniCpm,
+       "<function name=\"sum\"><param name=\"x\">True</param><param name=\"note\">True</param>"
+       "<param name=\"odd\">True</param></function>",
+       R"(«sum {"x":true,"note":"True","odd":"True"}»)"},
       {ToolFormat::kGemma,
        "<|tool_call>call:sum{note:<|\"|>a {b}<|\"|>,x:[1,true]}<tool_call|>"
        "<|tool_call>call:now{}<tool_call|>",
@@ -426,7 +451,8 @@ TEST(AnswerFormats, NamesAndStarts) {
   EXPECT_EQ(tool_format_named("x").error().message,
             "tool_parser is x, expected one of none, mistral, kimi, deepseek, solar, command, "
             "apertus, gemma, gigachat, nemotron, functools, dsml, atem, minimax, minicpm, lfm, "
-            "phi4, seed, glm, qwen3-coder, hermes, tool-calls, function-tag, pythonic, llama3");
+            "phi4, seed, minimax-m3, hunyuan, glm, qwen3-coder, hermes, tool-calls, function-tag, "
+            "pythonic, llama3");
   EXPECT_EQ(MUST(reasoning_tags_named("mistral"))->open, "[THINK]");
   EXPECT_FALSE(MUST(reasoning_tags_named("none")).has_value());
   EXPECT_FALSE(reasoning_tags_named("x").ok());

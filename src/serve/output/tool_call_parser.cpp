@@ -7,6 +7,7 @@
 #include "serve/output/call_id.h"
 #include "serve/output/invoke_syntax.h"
 #include "serve/output/mark_search.h"
+#include "serve/output/nested_syntax.h"
 
 namespace millrace {
 namespace {
@@ -181,7 +182,10 @@ bool ToolCallParser::step_opened(Output& out) {
     case ToolFormat::kAtem:
     case ToolFormat::kMiniMax:
     case ToolFormat::kMiniCpm:
+    case ToolFormat::kMiniMaxM3:
       return open_invoke(out);
+    case ToolFormat::kHunyuan:
+      return open_hunyuan(out);
     case ToolFormat::kGemma:
       return open_until_close(out, [](std::string_view text) { return parse_gemma_call(text); });
   }
@@ -238,10 +242,30 @@ bool ToolCallParser::open_python(Output& out) {
   return whole_call(*call, out);
 }
 
-// <invoke name="name"><parameter name="key">value</parameter></invoke>
+// <invoke name="name"><parameter name="key">value</parameter></invoke>, or elements for parameters
 bool ToolCallParser::open_invoke(Output& out) {
+  if (options_.format == ToolFormat::kMiniMaxM3) {
+    const std::string mark(kNestedMark);
+    return open_invoked(
+        mark + "<invoke name=\"", mark + "</invoke>",
+        [&](std::string_view text, std::size_t& num_bytes) {
+          return parse_nested_call(text, options_.tools, num_bytes);
+        },
+        out);
+  }
   const InvokeTags tags = invoke_tags(options_.format);
-  const std::string opening = "<" + std::string(tags.call) + " name=\"";
+  const std::string call(tags.call);
+  return open_invoked(
+      "<" + call + " name=\"", "</" + call + ">",
+      [&](std::string_view text, std::size_t& num_bytes) {
+        return parse_invoke(text, tags, options_.tools, num_bytes);
+      },
+      out);
+}
+
+bool ToolCallParser::open_invoked(
+    const std::string& opening, const std::string& closing,
+    FunctionRef<std::optional<ParsedCall>(std::string_view, std::size_t&)> parse, Output& out) {
   if (!raw_.ends_with(opening)) {  // Behind the block's mark.
     const std::size_t num_white = num_white_front(pending_);
     const MarkMatch match = match_front(std::string_view(pending_).substr(num_white), opening);
@@ -252,20 +276,35 @@ bool ToolCallParser::open_invoke(Output& out) {
     return true;
   }
   const std::string_view text = std::string_view(pending_).substr(0, kHeldBytesMax);
-  const std::string closing = "</" + std::string(tags.call) + ">";
   // Values may hold the tag too, so each one that comes is tried.
   for (std::size_t end = text.find(closing, num_searched_); end != std::string_view::npos;
        end = text.find(closing, num_searched_)) {
     num_searched_ = end + closing.size();
     std::size_t num_bytes = 0;
-    const std::optional<ParsedCall> call =
-        parse_invoke(text.substr(0, num_searched_), tags, options_.tools, num_bytes);
+    const std::optional<ParsedCall> call = parse(text.substr(0, num_searched_), num_bytes);
     if (!call) continue;
     pending_.erase(0, num_bytes);
     return whole_call(*call, out);
   }
   num_searched_ = std::max(num_searched_, text.size() - std::min(text.size(), closing.size() - 1));
   return text.size() == kHeldBytesMax && fail(out);
+}
+
+// Behind the mark of a block or of a call.
+bool ToolCallParser::open_hunyuan(Output& out) {
+  const std::string_view call_mark = open_marks_.back();
+  if (!raw_.ends_with(call_mark)) {
+    const std::size_t num_white = num_white_front(pending_);
+    const MarkMatch match = match_front(std::string_view(pending_).substr(num_white), call_mark);
+    if (match == MarkMatch::kNo) return fail(out);
+    if (match == MarkMatch::kMaybe) return false;
+    raw_ += pending_.substr(0, num_white + call_mark.size());
+    pending_.erase(0, num_white + call_mark.size());
+    return true;
+  }
+  return open_until_close(out, [&](std::string_view text) {
+    return parse_argument_tags(text, options_.tools, ":opensource");
+  });
 }
 
 // {"name": …, "arguments": {…}}

@@ -65,6 +65,10 @@ class ToolCallParser {
   bool open_list(Output& out);
   bool open_python(Output& out);
   bool open_invoke(Output& out);
+  bool open_invoked(const std::string& opening, const std::string& closing,
+                    FunctionRef<std::optional<ParsedCall>(std::string_view, std::size_t&)> parse,
+                    Output& out);
+  bool open_hunyuan(Output& out);
   bool open_until_close(Output& out,
                         FunctionRef<std::optional<ParsedCall>(std::string_view)> parse);
   bool open_function_tag(Output& out);
