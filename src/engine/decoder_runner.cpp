@@ -145,6 +145,7 @@ void DecoderRunner::execute(Step& step) {
     const ForwardOutput output = decoder_.forward(context, batch, cache_);
     if (!step.batch.sampled().empty()) sample_rows(step, output.logits, context, step.result);
     if (!step.batch.pooled().empty()) pool_rows(step.batch, output.states, context);
+    if (!step.batch.scored().empty()) score_rows(step.batch, output.states, context);
   });
   end_pooled(step.batch, step.result);
   drawn_.clear();
@@ -199,6 +200,29 @@ void DecoderRunner::pool_rows(const StepBatch& batch, ConstTensorView states,
     const auto count = static_cast<double>(chunk.num_computed + chunk.num_tokens);
     for (std::size_t e = columns.begin; e < columns.end; ++e) {
       state.vector[e] = static_cast<float>(state.sum[e] / count);
+    }
+  }
+}
+
+// As many rows of logits at a time as the step has room for, over those that were sampled from.
+void DecoderRunner::score_rows(const StepBatch& batch, TensorView states, KernelContext& context) {
+  const std::size_t rows_max = decoder_.limits().logit_rows_max;
+  for (const ScoredChunk& chunk : batch.scored()) {
+    for (std::size_t begin = 0; begin < chunk.num_states; begin += rows_max) {
+      const std::size_t num_rows = std::min(rows_max, chunk.num_states - begin);
+      context.barrier();  // Whoever read the rows before has done so.
+      const ConstTensorView logits =
+          decoder_.logits_of_states(context, states, chunk.first_state + begin, num_rows);
+      const WorkRange range = context.share(num_rows, 1);
+      for (std::size_t i = range.begin; i < range.end; ++i) {
+        const std::size_t at = chunk.first + begin + i;
+        PromptScores& scores = *chunk.scores;
+        const TokenScore score = score_token(
+            std::span(logits.row<float>(i), logits.row_elements()), chunk.prompt[at + 1],
+            std::span(scores.top).subspan(at * scores.num_top, scores.num_top));
+        scores.logprobs[at] = score.logprob;
+        scores.ranks[at] = score.rank;
+      }
     }
   }
 }

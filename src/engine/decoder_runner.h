@@ -68,6 +68,7 @@ class DecoderRunner final : public ModelRunner {
   void sample_rows(const Step& step, ConstTensorView logits, const KernelContext& context,
                    StepResult& result);
   void pool_rows(const StepBatch& batch, ConstTensorView states, const KernelContext& context);
+  void score_rows(const StepBatch& batch, TensorView states, KernelContext& context);
   void end_pooled(const StepBatch& batch, StepResult& result);
 
   Decoder& decoder_;

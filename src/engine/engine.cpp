@@ -175,11 +175,15 @@ Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::si
 
   Submission submission;
   std::vector<TokenStream> streams;
+  std::shared_ptr<PromptScores> scores;  // shared by the leader and the streams of all
+  if (request.prompt_logprobs) {
+    scores = std::make_shared<PromptScores>(request.prompt.size(), *request.prompt_logprobs);
+  }
   for (std::size_t i = 0; i < num_choices; ++i) {
     Request choice = request;
     choice.id.value += i;
     if (i > 0) choice.sampling.seed = mix64(*request.sampling.seed + i);
-    auto stream = std::make_shared<StreamState>(choice, num_cancels_);
+    auto stream = std::make_shared<StreamState>(choice, num_cancels_, scores);
     auto sequence =
         std::make_unique<Sequence>(std::move(choice), options_.scheduler.block_tokens, now);
     if (i > 0) sequence->num_queued_tokens = kFollowerTokens;
@@ -187,6 +191,7 @@ Result<std::vector<TokenStream>> Engine::submit_checked(Request request, std::si
     if (request.pooling != Pooling::kNone) {
       sequence->pooled = std::make_unique<PooledState>(request.pooling, options_.pooled_width);
     }
+    if (i == 0) sequence->scores = scores;
     streams.emplace_back(stream);
     submission.choices.push_back({std::move(sequence), std::move(stream)});
   }

@@ -69,6 +69,19 @@ Status check_pooled(const Request& request, const RequestLimits& limits) {
                                          std::to_string(num_tokens_max)};
 }
 
+Status check_prompt_logprobs(const Request& request, const RequestLimits& limits) {
+  if (!request.prompt_logprobs) return Ok{};
+  if (limits.pooled_width == 0 || request.pooling != Pooling::kNone) {
+    return Error{ErrorCode::kUnsupported,
+                 "this engine gives no log-probabilities of prompts for such a request"};
+  }
+  const std::size_t top_max = std::min(kTopLogprobsMax, limits.vocabulary);
+  if (*request.prompt_logprobs <= top_max) return Ok{};
+  return Error{ErrorCode::kInvalidArgument, "prompt_logprobs is " +
+                                                std::to_string(*request.prompt_logprobs) +
+                                                ", expected at most " + std::to_string(top_max)};
+}
+
 Status check_adapter(const Request& request, const RequestLimits& limits) {
   if (request.adapter == nullptr || request.adapter->rank_max() <= limits.adapter_rank_max) {
     return Ok{};
@@ -102,6 +115,7 @@ Result<Request> checked_request(Request request, const RequestLimits& limits) {
   } else {
     request.max_tokens = TRY(generated_tokens_max(request, limits));
   }
+  TRY(check_prompt_logprobs(request, limits));
   TRY(check_tokens("prompt", request.prompt, limits.vocabulary));
   if (request.stop_ids.size() > kStopIdsMax) {
     return Error{ErrorCode::kTooLarge, std::to_string(request.stop_ids.size()) +

@@ -55,6 +55,9 @@ struct Request {
   // Not kNone: nothing is generated, and the stream ends with a vector, not normalised. Leave
   // max_tokens, min_tokens, stop_ids and constraint out.
   Pooling pooling = Pooling::kNone;
+  // How likely each token of the prompt was, and so many alternatives (0 to kTopLogprobsMax) to
+  // each: nothing of the prompt comes from the cache then. See TokenStream::prompt_scores.
+  std::optional<std::uint32_t> prompt_logprobs = std::nullopt;
 };
 
 // Choices of one request at most; OpenAI's limit.
@@ -68,7 +71,8 @@ struct RequestLimits {
   std::size_t context_tokens = 0;  // prompt and generated tokens together
   std::size_t cache_tokens = 0;    // slots of the whole KV cache
   std::size_t num_classes = 1;
-  std::size_t pooled_width = 0;      // of vectors; 0: the runner gives none
+  // Of vectors; 0: the runner gives none, nor the scores of prompts.
+  std::size_t pooled_width = 0;
   std::size_t adapter_rank_max = 0;  // of adapters; 0: the runner takes none
 };
 

@@ -280,4 +280,21 @@ double Sampler::keep_top_p(double mass) {
   return sum;
 }
 
+TokenScore score_token(std::span<const float> logits, TokenId token, std::span<TokenLogprob> top) {
+  CHECK(token < logits.size());
+  const std::optional<LogitPeak> peak = find_peak(logits);
+  if (!peak) {
+    std::fill(top.begin(), top.end(), TokenLogprob{});
+    return {.logprob = std::numeric_limits<float>::quiet_NaN()};
+  }
+  const double log_sum = log_sum_exp(logits, peak->value);
+  const float own = logits[token];
+  TokenScore score{.logprob = static_cast<float>(double{own} - log_sum)};
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    score.rank += logits[i] > own || (logits[i] == own && i < token) ? 1 : 0;
+  }
+  if (!top.empty()) find_top(logits, log_sum, top);
+  return score;
+}
+
 }  // namespace millrace

@@ -93,4 +93,13 @@ class Sampler {
   std::vector<Candidate> candidates_;   // up to V
 };
 
+// The log-probability of a token by a row of logits [V] as they are, how many tokens are at least
+// as likely, it included (lower ids first on ties), and the likeliest ones. NaN for a row with a
+// NaN.
+struct TokenScore {
+  float logprob = 0;
+  std::uint32_t rank = 1;
+};
+TokenScore score_token(std::span<const float> logits, TokenId token, std::span<TokenLogprob> top);
+
 }  // namespace millrace

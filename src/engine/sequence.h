@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "engine/finish.h"
 #include "engine/indexed_heap.h"
+#include "engine/prompt_scores.h"
 #include "engine/request.h"
 #include "memory/block_table.h"
 #include "memory/prefix_index.h"
@@ -103,6 +104,8 @@ struct Sequence {
   std::unique_ptr<LogitConstraint> constraint;
   HotSource pin_source = HotSource::kAsked;
   std::unique_ptr<PooledState> pooled;  // of a pooled request; the runner's in a step
+  // Where the runner puts them, of a request that asks for them; the first choice's alone.
+  std::shared_ptr<PromptScores> scores;
   // Another choice of the same request, whose prompt this one shares: while it computes that, this
   // one is parked; null when it has ended or there is none.
   Sequence* leader = nullptr;
@@ -128,8 +131,10 @@ struct Sequence {
   // Tokens from the front whose keys and values may come from the cache. The last one is computed
   // for what comes of it; a mean needs the hidden state of each.
   std::size_t num_reusable() const {
-    return request.pooling == Pooling::kMean ? 0 : tokens.size() - 1;
+    return request.pooling == Pooling::kMean || scores_prompt() ? 0 : tokens.size() - 1;
   }
+  // Whether the tokens of the prompt are yet to be scored: they are before one is generated.
+  bool scores_prompt() const { return scores != nullptr && num_generated() == 0; }
   PrefixKey prefix_key() const { return {request.salt, tokens, prefix_hashes}; }
   // Its class's order.
   bool goes_before(const Sequence& other) const {

@@ -1,6 +1,7 @@
 // What passes between scheduler and runner: the decision for one step, and what came of it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "base/token_id.h"
+#include "engine/prompt_scores.h"
 #include "engine/sampling_params.h"
 #include "engine/sequence.h"
 #include "engine/step_shape.h"
@@ -28,8 +30,15 @@ struct PlannedChunk {
   // Its last token is not known yet: that chunk of the plan before draws it.
   std::optional<std::size_t> drawn_by = std::nullopt;
 
+  // Tokens of a prompt that is scored whose rows say how likely the next one was.
+  std::size_t num_scored() const {
+    if (num_computed + 1 >= sequence->num_prompt() || !sequence->scores_prompt()) return 0;
+    return std::min(num_tokens, sequence->num_prompt() - 1 - num_computed);
+  }
   // A pooled request ends with a vector instead of logits.
-  std::size_t num_logit_rows() const { return samples && !sequence->is_pooled ? 1 : 0; }
+  std::size_t num_logit_rows() const {
+    return (samples && !sequence->is_pooled ? 1 : 0) + num_scored();
+  }
 };
 
 // All slots of a block, over all layers.
@@ -67,11 +76,6 @@ enum class SampleOutcome : std::uint8_t {
   kBadLogits,    // the model gave a NaN or an infinity, in logits or a pooled vector
   kNoCandidate,  // bias, min_tokens and constraint left no token to draw
   kFailed,       // the step came to nothing for this chunk, see StepResult::failure
-};
-
-struct TokenLogprob {
-  TokenId token = 0;
-  float logprob = 0;
 };
 
 struct SampledToken {

@@ -27,6 +27,7 @@ StepBatch::StepBatch(const Decoder& decoder, const SchedulerOptions& options,
   adapters_.reserve(options.num_sequences_max);
   state_rows_.reserve(options.step_tokens_max);
   pooled_.reserve(options.num_sequences_max);
+  scored_.reserve(options.num_sequences_max);
 }
 
 void StepBatch::pack(const StepPlan& plan) {
@@ -41,6 +42,7 @@ void StepBatch::pack(const StepPlan& plan) {
   adapters_.clear();
   state_rows_.clear();
   pooled_.clear();
+  scored_.clear();
   order_chunks();
   block_table_stride_ = 0;
   for (const PlannedChunk& chunk : plan.chunks) {
@@ -76,6 +78,7 @@ void StepBatch::pack_chunk(const PlannedChunk& chunk, std::size_t index) {
     pack_pooled(chunk, index);
     return;
   }
+  if (chunk.num_scored() > 0) pack_scored(chunk);
   if (chunk.drawn_by) {
     drawn_.push_back(
         {.row = token_ids_.size() - 1, .chunk = *chunk.drawn_by, .sampled = std::nullopt});
@@ -119,6 +122,19 @@ void StepBatch::pack_pooled(const PlannedChunk& chunk, std::size_t index) {
   const std::uint32_t first = is_mean ? begin : chunk.samples ? end - 1 : end;
   pooled_.push_back({.chunk = index, .first_state = state_rows_.size(), .num_states = end - first});
   for (std::uint32_t row = first; row < end; ++row) state_rows_.push_back(row);
+}
+
+// The chunk packed last. Its last token's row, when that ends the prompt, scores nothing.
+void StepBatch::pack_scored(const PlannedChunk& chunk) {
+  const Sequence& sequence = *chunk.sequence;
+  const std::size_t num_states = chunk.num_scored();
+  scored_.push_back({.scores = sequence.scores.get(),
+                     .prompt = sequence.request.prompt,
+                     .first = chunk.num_computed,
+                     .first_state = state_rows_.size(),
+                     .num_states = num_states});
+  const auto begin = static_cast<std::uint32_t>(token_ids_.size() - chunk.num_tokens);
+  for (std::uint32_t i = 0; i < num_states; ++i) state_rows_.push_back(begin + i);
 }
 
 // The chunk packed last. The engine may append to the tokens while the step runs, but moves none of

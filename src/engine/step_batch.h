@@ -31,6 +31,15 @@ struct PooledChunk {
   std::size_t num_states = 0;
 };
 
+// A chunk of a prompt that is scored: the state at row i says how likely token first + i + 1 was.
+struct ScoredChunk {
+  PromptScores* scores = nullptr;
+  std::span<const TokenId> prompt;
+  std::size_t first = 0;  // position of the first state
+  std::size_t first_state = 0;
+  std::size_t num_states = 0;
+};
+
 // Packed by the engine thread before the step; then the step's own until it has ended. So the
 // engine may plan on, which moves blocks and tokens of the sequences that the plan names. Allocates
 // nothing after construction.
@@ -48,6 +57,7 @@ class StepBatch {
   ForwardBatch view() const;
   std::span<const SampledRow> sampled() const { return sampled_; }
   std::span<const PooledChunk> pooled() const { return pooled_; }
+  std::span<const ScoredChunk> scored() const { return scored_; }
 
  private:
   struct DrawnToken {
@@ -61,6 +71,7 @@ class StepBatch {
   void pack_tokens(const PlannedChunk& chunk);
   void pack_adapter(const LoraAdapter* adapter);
   void pack_pooled(const PlannedChunk& chunk, std::size_t index);
+  void pack_scored(const PlannedChunk& chunk);
   void pack_sampled(const PlannedChunk& chunk, std::size_t index);
 
   const Decoder* decoder_;
@@ -76,8 +87,9 @@ class StepBatch {
   std::vector<SampledRow> sampled_;        // [samples]
   std::vector<DrawnToken> drawn_;          // whose token the step before draws
   std::vector<LoraSegment> adapters_;      // rows of T by adapter
-  std::vector<std::uint32_t> state_rows_;  // rows of T that pooled chunks want
+  std::vector<std::uint32_t> state_rows_;  // rows of T that pooled and scored chunks want
   std::vector<PooledChunk> pooled_;
+  std::vector<ScoredChunk> scored_;
 };
 
 }  // namespace millrace

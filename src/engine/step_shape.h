@@ -27,7 +27,7 @@ struct StepShape {
   std::uint64_t num_many_tokens() const { return num_tokens - num_few_tokens(); }
 
   // One sequence's chunk of `tokens` after `computed` ones that are in the cache; of them so many,
-  // none or the last, have their row of logits computed.
+  // often none or the last, have their row of logits computed.
   void add_chunk(std::uint64_t computed, std::uint64_t tokens, std::uint64_t sampled) {
     num_tokens += tokens;
     num_sequences += 1;

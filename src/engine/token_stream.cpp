@@ -8,11 +8,13 @@
 namespace millrace {
 
 StreamState::StreamState(const Request& request,
-                         std::shared_ptr<std::atomic<std::uint64_t>> num_cancels)
+                         std::shared_ptr<std::atomic<std::uint64_t>> num_cancels,
+                         std::shared_ptr<const PromptScores> scores)
     : watch_(request.watch),
       top_logprobs_(request.sampling.top_logprobs),
       id_(request.id),
-      num_cancels_(std::move(num_cancels)) {
+      num_cancels_(std::move(num_cancels)),
+      scores_(std::move(scores)) {
   const std::size_t num_tokens_max = *request.max_tokens;
   tokens_.reserve(num_tokens_max);
   if (!top_logprobs_) return;
@@ -72,6 +74,13 @@ std::vector<float> StreamState::take_pooled() {
   const std::lock_guard lock(mutex_);
   if (!finish_) return {};
   return std::exchange(pooled_, {});
+}
+
+const PromptScores* StreamState::prompt_scores() const {
+  const std::lock_guard lock(mutex_);
+  const bool has_end = finish_ && (finish_->reason == FinishReason::kStop ||
+                                   finish_->reason == FinishReason::kLength);
+  return has_end || !tokens_.empty() ? scores_.get() : nullptr;
 }
 
 void StreamState::cancel() {

@@ -15,6 +15,7 @@
 #include "base/id.h"
 #include "base/token_id.h"
 #include "engine/finish.h"
+#include "engine/prompt_scores.h"
 #include "engine/request.h"
 #include "engine/step.h"
 
@@ -40,7 +41,8 @@ class StreamListener {
 // made, so the engine never waits for a slow client and never allocates for one.
 class StreamState {
  public:
-  StreamState(const Request& request, std::shared_ptr<std::atomic<std::uint64_t>> num_cancels);
+  StreamState(const Request& request, std::shared_ptr<std::atomic<std::uint64_t>> num_cancels,
+              std::shared_ptr<const PromptScores> scores = nullptr);
 
   // The engine's side.
   void push(const SampledToken& token, std::span<const TokenLogprob> top);
@@ -62,6 +64,7 @@ class StreamState {
   bool has_ended() const;
   std::optional<std::size_t> num_cached() const;
   std::vector<float> take_pooled();
+  const PromptScores* prompt_scores() const;
 
  private:
   GeneratedToken token_at(std::size_t index) const;
@@ -79,8 +82,9 @@ class StreamState {
   // Shared with the engine, which looks for cancelled streams only when the count has moved; a
   // stream may outlive the engine.
   const std::shared_ptr<std::atomic<std::uint64_t>> num_cancels_;
-  std::vector<float> logprobs_;    // one per token when asked for
-  std::vector<TokenLogprob> top_;  // top_logprobs_ per token when asked for
+  const std::shared_ptr<const PromptScores> scores_;  // shared with the sequence
+  std::vector<float> logprobs_;                       // one per token when asked for
+  std::vector<TokenLogprob> top_;                     // top_logprobs_ per token when asked for
   std::vector<float> pooled_;
   std::size_t num_popped_ = 0;
   std::optional<std::size_t> num_cached_;
@@ -115,6 +119,10 @@ class TokenStream {
   // Once a pooled request has ended with kStop: its vector, as wide as the model. Empty before,
   // after any other end, and when it was taken.
   std::vector<float> take_pooled() { return state_->take_pooled(); }
+
+  // Of a request with prompt_logprobs: what its prompt came to, as long as the stream lives. Null
+  // before the first token or a finish by kStop or kLength, and for other requests.
+  const PromptScores* prompt_scores() const { return state_->prompt_scores(); }
 
   // Asks for the end. The engine frees everything at its next step.
   void cancel() { state_->cancel(); }

@@ -310,12 +310,23 @@ void Decoder::run_logits(KernelContext& context, const ForwardBatch& batch) {
   const TensorView last = shaped(workspace_.last_hidden, num_rows, spec_->hidden);
   gather_rows(context, hidden, batch.logit_rows, last);
   norm_rows(context, last, weights_->final_norm, spec_->final_norm, last);
+  project_logits(context, last);
+}
+
+TensorView Decoder::logits_of_states(KernelContext& context, TensorView states, std::size_t first,
+                                     std::size_t num_rows) {
+  CHECK(num_rows <= limits_.logit_rows_max);
+  return project_logits(context, states.rows(first, num_rows));
+}
+
+TensorView Decoder::project_logits(KernelContext& context, TensorView normed) {
   QuantizedRows rows;
-  const MatmulInput input = prepare(context, last, rows, {weights_->output.format});
-  const TensorView logits = shaped(workspace_.logits, num_rows, spec_->vocabulary);
+  const MatmulInput input = prepare(context, normed, rows, {weights_->output.format});
+  const TensorView logits = shaped(workspace_.logits, normed.num_rows(), spec_->vocabulary);
   matmul(context, input, weights_->output, {.bias = weights_->output_bias}, logits);
   if (spec_->logit_scale != 1.0f) scale(context, spec_->logit_scale, logits);
   if (spec_->logit_softcap) softcap(context, *spec_->logit_softcap, logits);
+  return logits;
 }
 
 }  // namespace millrace

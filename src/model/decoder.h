@@ -49,6 +49,11 @@ class Decoder {
   const ModelSpec& spec() const { return *spec_; }
   const DecoderLimits& limits() const { return limits_; }
 
+  // Inside the step whose forward() gave `states`, by every rank: the logits of `num_rows` of them
+  // from `first` on, at most logit_rows_max, in place of those that forward() gave.
+  TensorView logits_of_states(KernelContext& context, TensorView states, std::size_t first,
+                              std::size_t num_rows);
+
   // One rank's part of running the batch through every layer, storing its keys and values in the
   // cache on the way. Inside a step every rank calls it with the same batch and gets the same
   // output, complete; outside one the calling thread does it all. Batch within limits(); cache
@@ -124,6 +129,8 @@ class Decoder {
   void leave_adapters(KernelContext& context, const ForwardBatch& batch, std::size_t layer,
                       std::initializer_list<AdaptedOutput> outputs);
   void run_logits(KernelContext& context, const ForwardBatch& batch);
+  // Of rows behind the final norm.
+  TensorView project_logits(KernelContext& context, TensorView normed);
   TensorView run_states(KernelContext& context, const ForwardBatch& batch);
   MatmulInput prepare(KernelContext& context, ConstTensorView x, QuantizedRows& rows,
                       std::initializer_list<WeightFormat> formats) const;

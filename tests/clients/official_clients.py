@@ -179,6 +179,22 @@ class Other(OpenAiCase):
                                                 echo=True)
         self.assertTrue(echoed.choices[0].text.startswith("Once"))
 
+    def test_scored_prompts(self):
+        """As evaluation harnesses ask for the likelihood of a continuation."""
+        first = self.client.completions.create(model=self.model, prompt="Once upon a", max_tokens=8,
+                                               temperature=0, logprobs=1)
+        text = "Once upon a" + first.choices[0].text
+        scored = self.client.completions.create(model=self.model, prompt=text, max_tokens=1,
+                                                temperature=0, logprobs=1, echo=True)
+        found = scored.choices[0].logprobs
+        self.assertEqual(len(found.tokens), scored.usage.total_tokens)
+        self.assertIsNone(found.token_logprobs[0])
+        self.assertIsNone(found.top_logprobs[0])
+        for chance, top in zip(found.token_logprobs[1:], found.top_logprobs[1:]):
+            self.assertLessEqual(chance, max(top.values()))
+        self.assertTrue(scored.choices[0].text.startswith(text))
+        self.assertEqual(sorted(found.text_offset), found.text_offset)
+
     def test_embeddings(self):
         plain = self.client.embeddings.create(model=self.model, input=["hello", "world"],
                                               encoding_format="float")

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "base/json.h"
 #include "engine/adapter_store.h"
@@ -200,6 +201,78 @@ TEST_F(ServerAdaptersTest, EmbeddingsOfTheLastTokenWhereTheModelSaysSo) {
   ASSERT_EQ(reply->status, 200) << reply->body;
   expect_normal_vector(json_of(reply->body)["data"][0]["embedding"],
                        expected("plain-llama3", "last"));
+}
+
+// What evaluation harnesses ask for: the prompt back, with how likely each of its tokens was.
+TEST_F(ServerAdaptersTest, AnEchoedPromptHasItsLogProbabilities) {
+  start();
+  const Json prompt = facts("plain-llama3")["prompt"];
+  const auto ask = [&](const Json& fields) {
+    Json body = {{"model", "base"}, {"prompt", prompt}, {"temperature", 0}};
+    body.update(fields);
+    return HttpClient(server_->http().port()).post("/v1/completions", body.dump());
+  };
+  const auto reply = ask({{"echo", true}, {"logprobs", 1}, {"max_tokens", 1}});
+  ASSERT_EQ(reply->status, 200) << reply->body;
+  const Json choice = json_of(reply->body)["choices"][0];
+  const Json& logprobs = choice["logprobs"];
+  const std::vector<float> logits = expected("plain-llama3", "logits");
+  ASSERT_EQ(logprobs["token_logprobs"].size(), prompt.size() + 1);
+  ASSERT_EQ(logprobs["top_logprobs"].size(), prompt.size() + 1);
+  ASSERT_EQ(logprobs["text_offset"].size(), prompt.size() + 1);
+  EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+  EXPECT_TRUE(logprobs["top_logprobs"][0].is_null());
+  for (std::size_t i = 0; i + 1 < prompt.size(); ++i) {
+    const float* const row = logits.data() + i * 96;
+    double sum = 0;
+    for (std::size_t v = 0; v < 96; ++v) sum += std::exp(double{row[v]});
+    const double own = double{row[prompt[i + 1].get<std::size_t>()]} - std::log(sum);
+    const double best = double{*std::max_element(row, row + 96)} - std::log(sum);
+    EXPECT_NEAR(logprobs["token_logprobs"][i + 1].get<double>(), own, 1e-4) << i;
+    double top = -1e9;
+    for (const auto& [token, value] : logprobs["top_logprobs"][i + 1].items()) {
+      top = std::max(top, value.get<double>());
+    }
+    EXPECT_NEAR(top, best, 1e-4) << i;
+  }
+  std::string text;
+  for (const Json& token : logprobs["tokens"]) text += token.get<std::string>();
+  EXPECT_EQ(text, choice["text"].get<std::string>());
+  EXPECT_EQ(logprobs["text_offset"][prompt.size()], prompt.size());  // Tokens are bytes here.
+  EXPECT_EQ(json_of(reply->body)["usage"]["completion_tokens"], 1);
+
+  // Nothing but the prompt; several prompts; streamed; vLLM's form.
+  const Json alone = json_of(ask({{"echo", true}, {"logprobs", 0}, {"max_tokens", 0}})->body);
+  EXPECT_EQ(alone["choices"][0]["logprobs"]["token_logprobs"].size(), prompt.size());
+  EXPECT_EQ(alone["usage"]["completion_tokens"], 0);
+  EXPECT_EQ(alone["choices"][0]["finish_reason"], "length");
+  const auto several = ask({{"prompt", {prompt, {1, 2, 3}}},
+                            {"echo", true},
+                            {"logprobs", 1},
+                            {"max_tokens", 1},
+                            {"stream", true},
+                            {"n", 2}});
+  ASSERT_EQ(several->status, 200) << several->body;
+  std::map<int, std::size_t> num_entries;
+  for (std::size_t at = 0; (at = several->body.find("data: {", at)) != std::string::npos; ++at) {
+    const std::size_t end = several->body.find('\n', at);
+    const Json frame = json_of(several->body.substr(at + 6, end - at - 6));
+    for (const Json& each : frame["choices"]) {
+      if (each["logprobs"].is_null()) continue;
+      num_entries[each["index"].get<int>()] += each["logprobs"]["tokens"].size();
+    }
+  }
+  const std::size_t num_long = prompt.size() + 1;
+  EXPECT_EQ(num_entries,
+            (std::map<int, std::size_t>{{0, num_long}, {1, num_long}, {2, 4}, {3, 4}}));
+  const Json vllm = json_of(ask({{"prompt_logprobs", 1}, {"max_tokens", 2}})->body)["choices"][0];
+  ASSERT_EQ(vllm["prompt_logprobs"].size(), prompt.size());
+  EXPECT_TRUE(vllm["prompt_logprobs"][0].is_null());
+  const Json own = vllm["prompt_logprobs"][1][std::to_string(prompt[1].get<int>())];
+  EXPECT_EQ(own["logprob"], logprobs["token_logprobs"][1]);
+  EXPECT_GE(own["rank"].get<int>(), 1);
+  EXPECT_EQ(ask({{"prompt_logprobs", 1}, {"stream", true}})->status, 400);
+  EXPECT_EQ(ask({{"max_tokens", 0}})->status, 400);
 }
 
 // More inputs than are in flight at once, and inputs that cannot be.

@@ -66,6 +66,7 @@ std::unique_ptr<AnswerWriter> make_answer_writer(const GenerationRequest& reques
                           .num_choices = num_prompts(request) * request.num_choices,
                           .includes_usage = request.includes_usage,
                           .has_logprobs = request.sampling.top_logprobs.has_value(),
+                          .has_prompt_logprobs = request.shows_prompt_logprobs,
                           .identity = std::move(identity),
                           .echoed = OrderedJson::object()};
   if (request.dialect == ApiDialect::kResponses) settings.echoed = responses_echo(request);

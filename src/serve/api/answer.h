@@ -26,6 +26,10 @@ struct TokenChance {
 struct TokenLogprobs {
   TokenChance token;
   std::vector<TokenChance> top;  // likeliest first; as many as were asked for
+  // Of a prompt's tokens: 1 when none was likelier.
+  std::uint32_t rank = 0;
+  bool has_chance = true;  // the first token of a prompt has none
+  bool is_in_text = true;  // not of a prompt that has it and does not show it
 };
 
 // What may happen to one choice. The order is: deltas and calls in any order, at last one
@@ -61,6 +65,10 @@ enum class AnswerEnd : std::uint8_t {
   kDeadline,    // the request's time was up; what there is was sent
   kCancelled,   // the server is shutting down, or the client has gone
 };
+// Before everything else of a choice: its prompt, token by token, when the request asked for it.
+struct PromptScored {
+  std::vector<TokenLogprobs> tokens = {};
+};
 struct ChoiceFinished {
   AnswerEnd end = AnswerEnd::kStop;
   std::optional<std::string> stop_string = {};  // with kStopString
@@ -69,7 +77,7 @@ struct ChoiceFinished {
 
 // `choice` counts from 0: number of the prompt times num_choices, plus the choice of that prompt.
 using AnswerEventKind = std::variant<ContentDelta, ReasoningDelta, ToolCallBegin, ToolCallDelta,
-                                     ToolCallEnd, ChoiceFinished>;
+                                     ToolCallEnd, ChoiceFinished, PromptScored>;
 struct AnswerEvent {
   std::size_t choice = 0;
   AnswerEventKind what;

@@ -45,6 +45,29 @@ OrderedJson logprobs_json(const std::vector<TokenLogprobs>& logprobs) {
   return tokens;
 }
 
+OrderedJson prompt_logprobs_json(const std::vector<TokenLogprobs>& tokens) {
+  const auto entry = [](const TokenChance& chance, std::uint32_t rank) {
+    return OrderedJson{{"logprob", json_logprob(chance.logprob)},
+                       {"rank", rank},
+                       {"decoded_token", repair_utf8(chance.bytes)}};
+  };
+  OrderedJson list = OrderedJson::array();
+  for (const TokenLogprobs& each : tokens) {
+    if (!each.has_chance) {
+      list.push_back(nullptr);
+      continue;
+    }
+    OrderedJson chances = OrderedJson::object();
+    chances[std::to_string(each.token.id)] = entry(each.token, each.rank);
+    for (std::uint32_t i = 0; i < each.top.size(); ++i) {
+      if (each.top[i].id == each.token.id) continue;
+      chances[std::to_string(each.top[i].id)] = entry(each.top[i], i + 1);
+    }
+    list.push_back(std::move(chances));
+  }
+  return list;
+}
+
 std::string token_text(const std::string& bytes) {
   if (!find_invalid_utf8(bytes)) return bytes;
   constexpr std::string_view kDigits = "0123456789abcdef";

@@ -24,6 +24,8 @@ OrderedJson logprobs_json(const std::vector<TokenLogprobs>& logprobs);
 std::string token_text(const std::string& bytes);
 
 // JSON has no infinities.
+// vLLM's form: null for the first token, then an object of the token's and its alternatives' ids.
+OrderedJson prompt_logprobs_json(const std::vector<TokenLogprobs>& tokens);
 double json_logprob(float logprob);
 
 // OpenAI's "usage" of chats and completions.

@@ -64,6 +64,19 @@ OrderedJson chat_message(const AnswerPieces& choice) {
   return message;
 }
 
+// By text, the likeliest first; the token itself is among them.
+OrderedJson top_logprobs(const TokenLogprobs& each) {
+  OrderedJson top = OrderedJson::object();
+  for (const TokenChance& chance : each.top) {
+    const std::string text =
+        token_text(chance.id == each.token.id ? each.token.bytes : chance.bytes);
+    if (!top.contains(text)) top[text] = json_logprob(chance.logprob);  // Not a rarer one's.
+  }
+  const std::string own = token_text(each.token.bytes);
+  if (!top.empty() && !top.contains(own)) top[own] = json_logprob(each.token.logprob);
+  return top;
+}
+
 // The parallel lists of the completions dialect. `offset` counts characters of the text so far.
 OrderedJson completion_logprobs(const std::vector<TokenLogprobs>& logprobs, std::size_t& offset) {
   OrderedJson offsets = OrderedJson::array();
@@ -73,12 +86,9 @@ OrderedJson completion_logprobs(const std::vector<TokenLogprobs>& logprobs, std:
   for (const TokenLogprobs& each : logprobs) {
     offsets.push_back(offset);
     tokens.push_back(token_text(each.token.bytes));
-    chances.push_back(json_logprob(each.token.logprob));
-    OrderedJson top = OrderedJson::object();
-    for (const TokenChance& chance : each.top) {
-      top[token_text(chance.bytes)] = json_logprob(chance.logprob);
-    }
-    tops.push_back(std::move(top));
+    chances.push_back(each.has_chance ? OrderedJson(json_logprob(each.token.logprob)) : nullptr);
+    tops.push_back(each.has_chance ? top_logprobs(each) : nullptr);
+    if (!each.is_in_text) continue;
     // A byte that continues a character counts with the byte that began it.
     for (const char c : each.token.bytes) {
       if ((static_cast<std::uint8_t>(c) & 0xC0) != 0x80) ++offset;
@@ -230,6 +240,9 @@ OrderedJson chat_body(const AnswerSettings& settings, const std::vector<AnswerPi
   }
   OrderedJson body = envelope(settings, "chatcmpl-", "chat.completion");
   body["choices"] = std::move(list);
+  if (settings.has_prompt_logprobs && !choices.empty()) {
+    body["prompt_logprobs"] = prompt_logprobs_json(choices.front().prompt());
+  }
   body["usage"] = usage_json(usage);
   return body;
 }
@@ -245,6 +258,9 @@ OrderedJson completions_body(const AnswerSettings& settings,
                     {"text", choices[i].joined(AnswerPiece::Kind::kText)},
                     {"logprobs", std::move(logprobs)},
                     {"finish_reason", finish_json(choices[i].finished())}});
+    if (settings.has_prompt_logprobs) {
+      list.back()["prompt_logprobs"] = prompt_logprobs_json(choices[i].prompt());
+    }
   }
   OrderedJson body = envelope(settings, "cmpl-", "text_completion");
   body["choices"] = std::move(list);

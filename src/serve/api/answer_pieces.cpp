@@ -36,6 +36,8 @@ void AnswerPieces::add(const AnswerEvent& event) {
   } else if (const auto* finished = std::get_if<ChoiceFinished>(&event.what)) {
     close();
     finished_ = *finished;
+  } else if (const auto* scored = std::get_if<PromptScored>(&event.what)) {
+    prompt_ = scored->tokens;
   }
 }
 

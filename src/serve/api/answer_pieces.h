@@ -40,6 +40,7 @@ class AnswerPieces {
 
   const std::vector<AnswerPiece>& pieces() const { return pieces_; }
   const std::optional<ChoiceFinished>& finished() const { return finished_; }
+  const std::vector<TokenLogprobs>& prompt() const { return prompt_; }
   // The text of all pieces of a kind.
   std::string joined(AnswerPiece::Kind kind) const;
   bool has_calls() const;
@@ -57,6 +58,7 @@ class AnswerPieces {
   bool is_open_ = false;                        // the last piece
   std::vector<TokenLogprobs> logprobs_before_;  // of tokens that came before the next piece
   std::optional<ChoiceFinished> finished_;
+  std::vector<TokenLogprobs> prompt_;  // of PromptScored
 };
 
 }  // namespace millrace

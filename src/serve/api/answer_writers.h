@@ -16,6 +16,7 @@ struct AnswerSettings {
   std::size_t num_choices = 1;  // of all prompts together
   bool includes_usage = false;
   bool has_logprobs = false;
+  bool has_prompt_logprobs = false;  // in a field of their own
   AnswerIdentity identity;
   OrderedJson echoed = OrderedJson::object();  // what a response repeats of its request
 };

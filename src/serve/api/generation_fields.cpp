@@ -180,9 +180,13 @@ Status read_stops(const FieldReader& body, const char* name, const ApiLimits& li
 
 Status read_max_tokens(const FieldReader& body, std::initializer_list<const char*> names,
                        const ApiLimits& limits, GenerationRequest& request) {
+  // Who asks about the prompt may want no more than that.
+  const std::uint64_t least = request.echoes_prompt || request.prompt_logprobs ? 0 : 1;
   for (const char* const name : names) {
-    const std::optional<std::uint64_t> value = TRY(body.count(name, 1, limits.max_tokens_max));
-    if (value && !request.max_tokens) request.max_tokens = *value;
+    const std::optional<std::uint64_t> value = TRY(body.count(name, least, limits.max_tokens_max));
+    if (!value || request.max_tokens) continue;
+    request.generates = *value > 0;
+    request.max_tokens = std::max<std::size_t>(*value, 1);
   }
   return Ok{};
 }

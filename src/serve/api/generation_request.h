@@ -100,6 +100,11 @@ struct GenerationRequest {
   bool skips_special_tokens = true;  // in the text of the answer
   bool adds_special_tokens = true;   // in front of text prompts (bos); never for chats
   bool echoes_prompt = false;        // completions: the answer's text begins with the prompt
+  // How likely each token of the prompt was, with so many alternatives; absent: nobody asks. They
+  // go with the prompt that is echoed, or into a field of their own.
+  std::optional<std::uint32_t> prompt_logprobs;
+  bool shows_prompt_logprobs = false;  // in a field of their own
+  bool generates = true;  // else max_tokens was 0, here it is 1: what comes is thrown away
   std::optional<std::size_t> truncate_prompt_tokens;  // keep so many tokens at the prompt's end
   bool truncates_prompt = false;  // keep as many tokens at the prompt's end as fit
 

@@ -14,6 +14,19 @@ namespace {
 // What OpenAI's completions generate when nothing is said.
 constexpr std::size_t kCompletionTokensDefault = 16;
 
+// vLLM's, beside the answer; -1 is its word for all of the vocabulary.
+Status read_prompt_logprobs(const FieldReader& body, GenerationRequest& request) {
+  const std::optional<std::uint64_t> count = TRY(body.count("prompt_logprobs", 0, kTopLogprobsMax));
+  if (!count) return Ok{};
+  const std::optional<bool> is_stream = TRY(body.flag("stream"));
+  if (is_stream.value_or(false)) {
+    return Error{ErrorCode::kUnsupported, "prompt_logprobs with stream is not supported"};
+  }
+  request.prompt_logprobs = static_cast<std::uint32_t>(*count);
+  request.shows_prompt_logprobs = true;
+  return Ok{};
+}
+
 Status read_chat_logprobs(const FieldReader& body, SamplingParams& sampling) {
   const std::optional<bool> wants = TRY(body.flag("logprobs"));
   const std::optional<std::uint64_t> top = TRY(body.count("top_logprobs", 0, kTopLogprobsMax));
@@ -100,6 +113,7 @@ Status read_chat(const FieldReader& body, const ApiLimits& limits, GenerationReq
   TRY(read_reasoning(body, request, prompt.arguments));
   request.prompt = std::move(prompt);
   TRY(read_chat_logprobs(body, request.sampling));
+  TRY(read_prompt_logprobs(body, request));
   TRY(read_max_tokens(body, {"max_completion_tokens", "max_tokens"}, limits, request));
   TRY(read_stops(body, "stop", limits, request));
   request.format = TRY(response_format(body, limits));
@@ -115,9 +129,10 @@ Status read_completions(const FieldReader& body, const ApiLimits& limits,
   if (logprobs) request.sampling.top_logprobs = static_cast<std::uint32_t>(*logprobs);
   const std::optional<bool> echo = TRY(body.flag("echo"));
   request.echoes_prompt = echo.value_or(false);
+  TRY(read_prompt_logprobs(body, request));
   if (request.echoes_prompt && logprobs) {
-    return Error{ErrorCode::kUnsupported,
-                 "echo with logprobs, the probabilities of the prompt's tokens, is not supported"};
+    request.prompt_logprobs =
+        std::max(request.prompt_logprobs.value_or(0), *request.sampling.top_logprobs);
   }
   TRY(read_max_tokens(body, {"max_tokens", "max_completion_tokens"}, limits, request));
   if (!request.max_tokens) request.max_tokens = kCompletionTokensDefault;

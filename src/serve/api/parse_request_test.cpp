@@ -199,6 +199,14 @@ TEST(ParseCompletions, ReadsEveryFormOfAPrompt) {
   EXPECT_EQ(request.max_tokens, 16u);
   EXPECT_EQ(request.num_choices, 3u);
   EXPECT_TRUE(good(ApiDialect::kCompletions, completion(R"("echo":true)")).echoes_prompt);
+  const GenerationRequest scored =
+      good(ApiDialect::kCompletions, completion(R"("echo":true,"logprobs":2,"max_tokens":0)"));
+  EXPECT_EQ(scored.prompt_logprobs, 2u);
+  EXPECT_EQ(scored.max_tokens, 1u);
+  EXPECT_FALSE(scored.generates || scored.shows_prompt_logprobs);
+  const GenerationRequest shown =
+      good(ApiDialect::kCompletions, completion(R"("prompt_logprobs":0)"));
+  EXPECT_TRUE(shown.shows_prompt_logprobs && shown.generates);
 }
 
 TEST(ParseResponses, ItemsBecomeMessages) {
@@ -359,7 +367,8 @@ std::vector<Refusal> refusals() {
       {kText, R"({"prompt":[4294967296]})", kInvalid, "prompt[0] is 4294967296"},
       {kText, completion(R"("best_of":2)"), kUnsupported, "best_of is 2, only the value of n"},
       {kText, completion(R"("suffix":"x")"), kUnsupported, "suffix is not supported"},
-      {kText, completion(R"("echo":true,"logprobs":1)"), kUnsupported, "echo with logprobs"},
+      {kText, completion(R"("prompt_logprobs":1,"stream":true)"), kUnsupported,
+       "prompt_logprobs with stream"},
       {kText, completion(R"("messages":[])"), kInvalid, "messages is no field of /v1/completions"},
       {kResponses, R"({"input":"a","previous_response_id":"r"})", kUnsupported,
        "previous_response_id is not supported"},

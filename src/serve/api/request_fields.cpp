@@ -77,6 +77,7 @@ constexpr Field kFields[] = {
     {"logit_bias", kChat | kText},
     {"seed", kGenerate},
     {"logprobs", kChat | kText},
+    {"prompt_logprobs", kChat | kText},
     {"top_logprobs", kChat | kResponses},
     {"include", kResponses},
     // How many, and when to stop.
@@ -166,7 +167,6 @@ constexpr Field kFields[] = {
     {"length_penalty", kChat | kText, Rule::kRefused, "1.0"},
     {"early_stopping", kChat | kText, Rule::kRefused, "false"},
     {"truncation_side", kGenerate, Rule::kRefused, "\"left\""},
-    {"prompt_logprobs", kChat | kText, Rule::kRefused},
     {"logprob_token_ids", kChat | kText, Rule::kRefused},
     {"allowed_token_ids", kChat | kText, Rule::kRefused},
     {"bad_words", kChat | kText, Rule::kRefused, "[]"},

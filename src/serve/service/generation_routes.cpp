@@ -1,6 +1,7 @@
 // Routes that generate: from a body to requests of the engine and a session.
 #include <algorithm>
 #include <ctime>
+#include <span>
 #include <utility>
 
 #include "base/random.h"
@@ -33,6 +34,20 @@ std::vector<TokenId> stops_of(const GenerationRequest& request, const ModelServi
   return ids;
 }
 
+// What is said of prompts is text of 50 bytes and more for each token and alternative.
+Status check_scores(const GenerationRequest& request, std::span<const PreparedPrompt> prompts) {
+  constexpr std::size_t kEntriesMax = std::size_t{1} << 18;
+  if (!request.prompt_logprobs) return Ok{};
+  std::size_t num_entries = 0;
+  for (const PreparedPrompt& prompt : prompts) {
+    num_entries += prompt.ids.size() * (*request.prompt_logprobs + 1);
+  }
+  if (num_entries * request.num_choices <= kEntriesMax) return Ok{};
+  return Error{ErrorCode::kTooLarge,
+               "logprobs of prompts would be " + std::to_string(num_entries * request.num_choices) +
+                   " entries, at most " + std::to_string(kEntriesMax) + " are allowed"};
+}
+
 }  // namespace
 
 void Server::chat(Call& call) {
@@ -63,6 +78,7 @@ Status Server::begin_generation(Call& call, ApiDialect dialect) {
     call.reply->error(*error);
     return Ok{};
   }
+  TRY(check_scores(request, prompts));
   std::vector<Request> requests = TRY(engine_requests(request, prompts, *model, *call.reply));
   RequestRecord& record = call.reply->record();
   record.user = request.user;
@@ -89,7 +105,11 @@ Result<std::vector<Request>> Server::engine_requests(const GenerationRequest& re
   common.adapter = TRY(model.adapter(request.model));
   common.sampling = request.sampling;
   common.min_tokens = request.min_tokens;
-  common.stop_ids = stops_of(request, model);
+  common.prompt_logprobs = request.prompt_logprobs;
+  // Where a scored prompt is followed by one token, the end of a text is a token like others, with
+  // its probability, as peers have it: clients count on so many entries.
+  const bool is_last = request.prompt_logprobs && request.max_tokens == 1;
+  if (!is_last) common.stop_ids = stops_of(request, model);
   common.salt = salt_of(request.cache_salt);
   common.deadline = deadline_of(request.timeout, reply);
   const AnswerFormat& format = model.answer_format();

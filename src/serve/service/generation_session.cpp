@@ -93,6 +93,7 @@ Result<GenerationSession::Choice> GenerationSession::make_choice(
   if (request_.echoes_prompt) {
     choice.echo = prompt.text.empty() ? TRY(model_->tokenizer().decode(prompt.ids)) : prompt.text;
   }
+  if (request_.prompt_logprobs) choice.prompt = prompt.ids;
   return choice;
 }
 
@@ -131,7 +132,8 @@ bool GenerationSession::pump() {
 void GenerationSession::pump_choice(Choice& choice) {
   if (choice.finish) return;
   while (const std::optional<GeneratedToken> token = choice.stream.try_pop()) {
-    if (choice.text.has_ended()) continue;  // What came after a stop string.
+    // What came after a stop string, or is there because the engine has to generate something.
+    if (choice.text.has_ended() || !request_.generates) continue;
     if (!reply_->record().first_token) reply_->note_first_token();
     ++choice.num_taken;
     choice.text.push(*token, events_);
@@ -142,7 +144,7 @@ void GenerationSession::pump_choice(Choice& choice) {
   if (!choice.text.has_ended()) {
     choice.finish->error = failure_of(*choice.finish);
     if (choice.finish->error) return;
-    choice.num_taken = choice.finish->num_generated;
+    choice.num_taken = request_.generates ? choice.finish->num_generated : 0;
   }
   choice.text.finish(*choice.finish, events_);
 }
@@ -184,16 +186,56 @@ void GenerationSession::begin_answer() {
   has_begun_ = true;
   if (request_.is_stream) reply_->open_stream(answer_content_type(request_));
   writer_->begin(out_);
-  for (std::size_t i = 0; i < choices_.size(); ++i) {
-    if (choices_[i].echo.empty()) continue;
-    writer_->write({i, ContentDelta{.text = std::move(choices_[i].echo), .logprobs = {}}}, out_);
+}
+
+// What is known of the prompt is, once there is a token behind it.
+void GenerationSession::begin_choice(std::size_t index) {
+  Choice& choice = choices_[index];
+  if (std::exchange(choice.has_begun, true)) return;
+  std::vector<TokenLogprobs> prompt = scored_prompt(choice);
+  if (request_.shows_prompt_logprobs) writer_->write({index, PromptScored{prompt}}, out_);
+  if (!request_.echoes_prompt) return;
+  if (!request_.sampling.top_logprobs) prompt.clear();
+  if (choice.echo.empty() && prompt.empty()) return;
+  writer_->write(
+      {index, ContentDelta{.text = std::move(choice.echo), .logprobs = std::move(prompt)}}, out_);
+}
+
+std::vector<TokenLogprobs> GenerationSession::scored_prompt(const Choice& choice) const {
+  const PromptScores* const scores = choice.stream.prompt_scores();
+  std::vector<TokenLogprobs> tokens;
+  if (scores == nullptr) return tokens;
+  const Tokenizer& tokenizer = model_->tokenizer();
+  const std::string_view text = choice.echo;
+  bool is_in_front = true;  // nothing of the text has come yet
+  for (std::size_t i = 0; i < choice.prompt.size(); ++i) {
+    const TokenId id = choice.prompt[i];
+    TokenLogprobs& token = tokens.emplace_back();
+    token.token = {id, std::string(tokenizer.piece(id)), 0};
+    // Tokens that the tokeniser adds, and the space that it puts before a text, are not in it.
+    std::string& bytes = token.token.bytes;
+    token.is_in_text = !is_in_front || !tokenizer.is_special(id) || text.starts_with(bytes);
+    const bool is_first = token.is_in_text && std::exchange(is_in_front, false);
+    if (is_first && bytes.starts_with(' ') && !text.starts_with(' ')) bytes.erase(0, 1);
+    token.has_chance = i > 0;
+    if (i == 0) continue;
+    token.token.logprob = scores->logprobs[i - 1];
+    token.rank = scores->ranks[i - 1];
+    for (std::size_t k = 0; k < scores->num_top; ++k) {
+      const TokenLogprob& top = scores->top[(i - 1) * scores->num_top + k];
+      token.top.push_back({top.token, std::string(tokenizer.piece(top.token)), top.logprob});
+    }
   }
+  return tokens;
 }
 
 void GenerationSession::write_events() {
   if (events_.empty()) return;
   if (!has_begun_) begin_answer();
-  for (const AnswerEvent& event : events_) writer_->write(event, out_);
+  for (const AnswerEvent& event : events_) {
+    begin_choice(event.choice);
+    writer_->write(event, out_);
+  }
   events_.clear();
 }
 

@@ -62,6 +62,8 @@ class GenerationSession final : public AnswerTask,
     TokenStream stream;
     AnswerText text;
     std::string echo = {};              // what the answer's text begins with
+    std::vector<TokenId> prompt = {};   // of a prompt that is scored
+    bool has_begun = false;             // what is said of the prompt was written
     std::optional<Finish> finish = {};  // as the engine says it; its ChoiceFinished was written
     std::size_t num_taken = 0;
   };
@@ -70,6 +72,8 @@ class GenerationSession final : public AnswerTask,
   Result<Choice> make_choice(TokenStream stream, std::size_t index,
                              const PreparedPrompt& prompt) const;
   void begin_answer();
+  void begin_choice(std::size_t index);
+  std::vector<TokenLogprobs> scored_prompt(const Choice& choice) const;
   void pump_choice(Choice& choice);
   bool fail_choice(const Error& error);
   void write_events();
