@@ -95,6 +95,10 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->capture_default_str();
 }
 
+std::string isa_name(const std::string& typed) {
+  return typed.empty() ? std::string(runnable_cpu_kernels().front()->isa) : typed;
+}
+
 Result<MachineChoice> choose_machine(const ModelOptions& options) {
   MachineChoice choice;
   choice.kernels = TRY(choose_kernels(options.cpu_isa));

@@ -41,6 +41,8 @@ struct MachineChoice {
   DType kv_dtype = DType::kF16;
   LoadOptions load;
 };
+// The instruction set of the kernels that --cpu-isa chooses: what was typed, or the best.
+std::string isa_name(const std::string& typed);
 Result<MachineChoice> choose_machine(const ModelOptions& options);
 
 }  // namespace millrace

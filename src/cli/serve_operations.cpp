@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/model_options.h"
 #include "cli/serve_settings.h"
 #include "cli/version.h"
 #include "serve/config/class_settings.h"
@@ -39,7 +40,7 @@ ServeOperations::ServeOperations(const ServerConfig& config, const Clock& clock,
       log_(*log_writer_, line_format_of(config.log.format)),
       gate_(clock),
       running_(clock),
-      metrics_(version_text()),
+      metrics_(version_text(), isa_name(config.engine.cpu_isa)),
       config_(config) {
   log_.set_level(severity_of(config.log.level));
   config_.classes = class_configs(config);

@@ -640,6 +640,110 @@ class Settings(Case):
         told = json.loads(server.admin("GET", "/admin/classes")[1])["last_share_moves"]
         self.assertIn("moved", told[0]["decision"])
 
+    def most_shared(self, bounds):
+        """The largest part of all that a class gets which is late all the time."""
+        server = self.configured(
+            "engine: {sequences_max: 1, share_controller: {enabled: true, interval: 20ms,"
+            f" step: 0.05}}}}\nclasses: [{{name: a, first_token_target: 1ms, {bounds[0]}}},"
+            f" {{name: b, first_token_target: 1h, {bounds[1]}}}]\n")
+        threads = [threading.Thread(target=self.flood, args=(server, 10),
+                                    kwargs={"priority": name}) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        most = 0
+        while any(thread.is_alive() for thread in threads):
+            most = max(most, server.metrics()['millrace_class_share_ratio{model="m",class="a"}'])
+        for thread in threads:
+            thread.join()
+        return most
+
+    def test_shares_stay_within_their_bounds(self):
+        free = self.most_shared(("share_max: 1", "share_min: 0"))
+        self.assertGreater(free, 0.61)
+        for bounds in (("share_max: 0.6", "share_min: 0"), ("share_max: 1", "share_min: 0.4")):
+            most = self.most_shared(bounds)
+            self.assertGreater(most, 0.5)
+            self.assertLess(most, 0.601)
+
+    def test_kernels_and_the_device_thread(self):
+        known = re.search(r"kernels: (.*)", millrace("--version")[1]).group(1)
+        best = re.match(r"\w+", known).group(0)
+
+        def of(rest):
+            server = self.configured(rest)
+            status, _, text = server.complete(temperature=0, max_tokens=16)
+            self.assertEqual(status, 200, text)
+            info = next(key for key in server.metrics() if key.startswith("millrace_build_info"))
+            return (json.loads(text)["choices"][0]["text"],
+                    re.search(r'cpu_isa="(\w+)"', info).group(1),
+                    len(os.listdir(f"/proc/{server.process.pid}/task")))
+        plain = of("")
+        self.assertEqual(plain[1], best)
+        scalar = of("engine: {cpu_isa: scalar}\n")
+        self.assertEqual(scalar, (plain[0], "scalar", plain[2]))
+        # Steps have a thread of their own, besides the one that plans.
+        self.assertEqual(of("engine: {overlap: true}\n"), (plain[0], best, plain[2] + 1))
+        path = os.path.join(tempfile.mkdtemp(), "c.yaml")
+        self.addCleanup(shutil.rmtree, os.path.dirname(path))
+        pathlib.Path(path).write_text("listen: {port: 0}\nengine: {cpu_isa: mips}\n"
+                                      f"models: [{{name: m, path: {MODEL}}}]\n", encoding="utf-8")
+        code, _, error = millrace("serve", path)
+        self.assertNotEqual(code, 0)
+        self.assertIn("mips cannot run here; this machine runs", error)
+
+    def test_prompts_are_cut_for_those_that_decode(self):
+        def large_steps(target):
+            server = self.configured(f"classes: [{{name: interactive{target}}}]\n")
+            body = {"model": "m", "prompt": "Once", "max_tokens": 450, "ignore_eos": True,
+                    "stream": True}
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            connection.request("POST", "/v1/completions", json.dumps(body))
+            answer = connection.getresponse()
+            for _ in range(60):  # Frames, until the pace of steps is known.
+                answer.readline()
+            prompt = "Once upon a time there was a cat. " * 24
+            for i in range(6):
+                self.assertEqual(server.complete(prompt=f"{i} {prompt}", max_tokens=1)[0], 200)
+            connection.close()
+            samples = server.metrics()
+            bound = 'millrace_engine_step_tokens_bucket{model="m",le="128"}'
+            return samples['millrace_engine_steps_total{model="m"}'] - samples[bound]
+
+        free = large_steps("")
+        self.assertGreater(free, 0)
+        self.assertEqual(large_steps(", token_target: 1ms"), 0)
+
+    def test_who_would_wait_too_long_is_told_at_once(self):
+        server = self.configured("engine: {sequences_max: 1}\n"
+                                 "classes: [{name: interactive, queue_wait_max: 1ms}]\n")
+        refused = 'millrace_requests_refused_total{model="m",class="interactive",reason="wait"}'
+        for _ in range(5):  # Until the pace is known.
+            self.assertIn(200, self.flood(server))
+            if server.metrics()[refused] > 0:
+                break
+        self.assertGreater(server.metrics()[refused], 0)
+
+    def test_what_a_class_cached_stays_longer(self):
+        def cached(priority):
+            server = self.configured(
+                "engine: {sequences_max: 1}\n"
+                f"classes: [{{name: a, cache_priority: {priority}}}, {{name: b}}]\n")
+            prompt = "The old king had a secret garden. " * 12
+
+            def ask():
+                status, _, text = server.complete(prompt=prompt, priority="a", max_tokens=1)
+                self.assertEqual(status, 200, text)
+                return json.loads(text)["usage"]["prompt_tokens_details"]["cached_tokens"]
+            self.assertEqual(ask(), 0)
+            self.assertGreater(ask(), 0)
+            num_blocks = server.metrics()['millrace_kv_blocks{model="m"}']
+            for i in range(int(num_blocks) // 6 + 4):  # Ten blocks and more each.
+                self.assertEqual(server.complete(prompt=f"{i} " + "A dog ran to the sea. " * 24,
+                                                 priority="b", max_tokens=1)[0], 200)
+            return ask()
+        self.assertEqual(cached(0), 0)
+        self.assertGreater(cached(1), 0)
+
     def test_where_the_metrics_are(self):
         self.assertEqual(self.configured("metrics: {listener: off}\n").call("GET", "/metrics")[0],
                          404)

@@ -271,7 +271,7 @@ TEST(AccessLogTest, ReopensUnderAnotherPath) {
 // ---- Metrics --------------------------------------------------------------------------------
 
 TEST(ServerMetricsTest, ThePageParsesAndCountsWhatCame) {
-  ServerMetrics metrics("1.2");
+  ServerMetrics metrics("1.2", "avx2");
   const RequestRecord record = full_record();
   metrics.request_began(record, nullptr);
   metrics.request_began(record, nullptr);
@@ -303,11 +303,11 @@ TEST(ServerMetricsTest, ThePageParsesAndCountsWhatCame) {
                   "finish=\"stop\"}"),
             1);
   EXPECT_GT(value("process_resident_memory_bytes"), 0);
-  EXPECT_EQ(value("millrace_build_info{version=\"1.2\"}"), 1);
+  EXPECT_EQ(value("millrace_build_info{version=\"1.2\",cpu_isa=\"avx2\"}"), 1);
 }
 
 TEST(ServerMetricsTest, AScrapeDoesNotCountItselfAndWhatWasCutOffHasNoTimes) {
-  ServerMetrics metrics("1.2");
+  ServerMetrics metrics("1.2", "avx2");
   RequestRecord scrape;
   scrape.path = "/metrics";
   metrics.request_began(scrape, nullptr);
@@ -324,7 +324,7 @@ TEST(ServerMetricsTest, AScrapeDoesNotCountItselfAndWhatWasCutOffHasNoTimes) {
 }
 
 TEST(ServerMetricsTest, LogsTellWhatTheyDropped) {
-  ServerMetrics metrics("1.2");
+  ServerMetrics metrics("1.2", "avx2");
   auto writer = MUST(LineWriter::open({.path = "/dev/full"}));  // Linux has it
   metrics.watch_log(*writer, "access");
   writer->try_write("line");

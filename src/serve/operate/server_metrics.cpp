@@ -44,8 +44,9 @@ MetricSnapshot snapshot_of(const char* name, const char* help, MetricKind kind, 
 
 }  // namespace
 
-ServerMetrics::ServerMetrics(std::string version)
+ServerMetrics::ServerMetrics(std::string version, std::string cpu_isa)
     : version_(std::move(version)),
+      cpu_isa_(std::move(cpu_isa)),
       requests_(registry_.add_counters({"millrace_http_requests_total",
                                         "Requests that were answered or given up, by status; 499 "
                                         "where the client went first.",
@@ -183,9 +184,11 @@ void ServerMetrics::collect_engines(std::vector<MetricSnapshot>& snapshots) cons
 }
 
 void ServerMetrics::collect_build(std::vector<MetricSnapshot>& snapshots) const {
-  MetricSnapshot build = snapshot_of("millrace_build_info", "1; the version is the label.",
-                                     MetricKind::kGauge, "version");
-  build.samples.push_back({{version_}, 1});
+  MetricSnapshot build =
+      snapshot_of("millrace_build_info", "1; the version and the kernels' instruction set.",
+                  MetricKind::kGauge, "version");
+  build.label_names.push_back("cpu_isa");
+  build.samples.push_back({{version_, cpu_isa_}, 1});
   snapshots.push_back(std::move(build));
 }
 

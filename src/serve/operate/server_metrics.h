@@ -19,7 +19,8 @@ namespace millrace {
 class ServerMetrics final : public RequestObserver, public MetricsPage {
  public:
   // The version is the label of millrace_build_info.
-  explicit ServerMetrics(std::string version);
+  // `cpu_isa` names the kernels that models run on.
+  ServerMetrics(std::string version, std::string cpu_isa);
 
   void request_began(const RequestRecord& record, const HttpExchangeRef& exchange) override;
   void request_ended(const RequestRecord& record) override;
@@ -49,6 +50,7 @@ class ServerMetrics final : public RequestObserver, public MetricsPage {
   void collect_build(std::vector<MetricSnapshot>& snapshots) const;
 
   const std::string version_;
+  const std::string cpu_isa_;
   MetricRegistry registry_;
   mutable std::mutex mutex_;  // Guards what is watched.
   std::vector<WatchedLog> logs_;
