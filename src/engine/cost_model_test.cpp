@@ -109,6 +109,27 @@ TEST(CostModel, LearnsThatFirstTokensAreCheap) {
   EXPECT_LT(model.coefficients()[1], model.coefficients()[2]);
 }
 
+// Some neighbour takes a fifth of the machine for a while: predictions follow within twenty steps,
+// and come back when it has gone.
+TEST(CostModel, FollowsTheSpeedOfTheMoment) {
+  const CostModel machine(kMachine);
+  CostModel model;
+  Random random(8);
+  const auto observe = [&](int num_steps, double factor) {
+    for (int i = 0; i < num_steps; ++i) {
+      const StepShape shape = draw_shape(random);
+      model.observe(shape, machine.predict(shape) * factor);
+    }
+  };
+  observe(1000, 1.0);
+  observe(20, 1.25);
+  StepShape shape;
+  shape.add_chunk(500, 64, 1);
+  EXPECT_NEAR(model.predict(shape) / machine.predict(shape), 1.25, 0.06);
+  observe(30, 1.0);
+  EXPECT_NEAR(model.predict(shape) / machine.predict(shape), 1.0, 0.05);
+}
+
 // Whatever is observed, doing more is never predicted to take less.
 TEST(CostModel, CoefficientsAreNeverBelowZero) {
   CostModel model;
