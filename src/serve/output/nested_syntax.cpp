@@ -84,7 +84,7 @@ class NestedReader {
     if (!text) return std::nullopt;
     const OrderedJson* const type = member(schema, "type");
     if (type != nullptr && *type == "string") return OrderedJson(std::string(*text));
-    if (type != nullptr && *type == "string") return OrderedJson(std::string(*text));
+    if (text->empty() && type != nullptr && *type == "array") return OrderedJson::array();
     if (text->empty() && type != nullptr && *type == "object") return OrderedJson::object();
     Result<OrderedJson> parsed = parse_ordered_json(*text, "value");
     if (parsed.ok()) return std::move(parsed).value();
@@ -97,8 +97,8 @@ class NestedReader {
 const OrderedJson* parameters_of(const OrderedJson& tools, std::string_view name) {
   for (const OrderedJson& tool : tools) {
     const OrderedJson& function = tool["function"];
-    if (function["name"].get_ref<const std::string&>() == name)
-      return member(&function, "parameters");
+    const auto& known = function["name"].get_ref<const std::string&>();
+    if (known == name) return member(&function, "parameters");
   }
   return nullptr;
 }
