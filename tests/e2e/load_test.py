@@ -187,7 +187,8 @@ class Streams(Case):
         # A connection over the limit gets a bare 503, or a reset where its request was on its way.
         self.assertEqual(sum(outcomes.values()), 150)
         self.assertEqual(outcomes[BROKEN], 0)
-        self.assertGreaterEqual(outcomes[WHOLE], 12)
+        # All may come before the engine takes the first of them: eight wait then, and no more.
+        self.assertGreaterEqual(outcomes[WHOLE], 8)
         self.assertGreater(outcomes[REFUSED] + outcomes[UNREACHED], 0)
         self.assertEqual(asyncio.run(one_answer(server.port)), WHOLE)
 
