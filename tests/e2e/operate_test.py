@@ -495,7 +495,14 @@ class Metrics(Case):
             answer.read()
             connection.close()
         server.wait_for_lines(8)
+        # An engine shows its numbers at the end of a turn, when clients may have their last tokens.
+        running = [f'millrace_requests_running{{model="m",class="{name}"}}'
+                   for name in ("interactive", "background")]
         samples = server.metrics()
+        end = time.monotonic() + 60
+        while any(samples[name] for name in running):
+            self.assertLess(time.monotonic(), end)
+            samples = server.metrics()
         self.assertEqual(samples["millrace_http_requests_running"], 0)
         for name in ("interactive", "background"):
             of = f'{{model="m",class="{name}"}}'
