@@ -167,7 +167,8 @@ TEST_F(TrainerTest, PassesOfAStepAddUp) {
   EXPECT_NEAR(small.loss, large.loss, 1e-4);
 }
 
-// Three workers for eight rows: passes of 3, 3 and 2, added in order whoever is first.
+// Three workers for eight rows: passes of 3, 3 and 2, added in order whoever is first. A worker
+// that kept its gradients to itself would train on a part of the rows.
 TEST_F(TrainerTest, WorkersSideBySideAddUpToTheSameBitsEachTime) {
   job_.options.num_steps = 10;
   ASSERT_TRUE(run("alone").ok());
@@ -183,7 +184,6 @@ TEST_F(TrainerTest, WorkersSideBySideAddUpToTheSameBitsEachTime) {
   EXPECT_NEAR(alone.gradient_norm, together.gradient_norm, 1e-2);
 }
 
-// A worker that failed to hand over its gradients would train on a third of the rows.
 TEST_F(TrainerTest, AStudentOfSeveralWorkersFollowsItsTeacherToo) {
   job_.options.num_steps = 5;
   ASSERT_TRUE(run("teacher").ok());
